@@ -1,0 +1,1 @@
+"""The hub's rooms: machinery, decisions, records, the pipeline, and the processes."""
