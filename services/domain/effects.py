@@ -1,0 +1,94 @@
+"""What a decision causes. Nothing here is done yet: the pipeline stores all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Members
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.domain.tenants import Pair, Tenant
+from services.domain.world import Mapping, MasterRecord, OrderState
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller is told: an outcome of the contract, HTTP's status and body, a stable code."""
+
+    outcome: str
+    http_status: int
+    code: str | None
+    body: Members[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A key nobody can map yet (X05): one row a (tenant, system, entity, kind, key).
+
+    `wake_on` are the tokens (services.domain.tokens) whose upsert may close it.
+    """
+
+    tenant_id: str
+    system: str
+    entity: str
+    kind: str
+    key: str
+    message: str
+    wake_on: tuple[str, ...]
+    candidates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """A record for a tenant's system; order id, routing and sequence are added when it is stored."""
+
+    receiver: Tenant
+    type: str
+    members: Members[str, Any]
+    routing: Members[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A line of the order's timeline."""
+
+    kind: str
+    detail: Members[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """Reference data to be written; `tokens` are those of the row as it was and as it becomes."""
+
+    tenant: Tenant | None = None
+    pair: Pair | None = None
+    record: MasterRecord | None = None
+    mapping: Mapping | None = None
+    tokens: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParentMissing:
+    """An upsert that waits for what it refers to (protocol §3); a newer one of its key replaces it."""
+
+    entity_key: str
+    wake_on: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Effects:
+    """All that one command causes.
+
+    `order` is the order as it becomes (new or changed). With an answer that waits, `gaps` or
+    `parent` says what for, and the command is kept as received. `supersedes` names a waiting
+    upsert (tenant id, command id) that this one ends.
+    """
+
+    answer: Answer
+    order: OrderState | None = None
+    syncs: list[Sync] = field(default_factory=list)
+    logs: list[Members[str, Any]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    upsert: Upsert | None = None
+    parent: ParentMissing | None = None
+    supersedes: tuple[str, str, Answer] | None = None

@@ -1,0 +1,1 @@
+"""One file an operation, each with two pure functions: `needs` and `decide`."""

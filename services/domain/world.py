@@ -1,0 +1,223 @@
+"""What a batch of commands needs to know, loaded before and changed as they are decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping as Members
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from services.domain.tenants import Directory
+
+
+@dataclass(frozen=True, slots=True)
+class Tank:
+    """A tank of a site in the master data; `number` orders them."""
+
+    goid: str
+    number: int
+    product: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A part of a blend: a product's goid and its share, 0 to 1 (R050)."""
+
+    product: str
+    ratio: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class MasterRecord:
+    """A company, site, product or terminal everybody's identifiers are mapped to."""
+
+    goid: str
+    entity: str
+    name: str
+    active: bool = True
+    tanks: tuple[Tank, ...] = ()
+    components: tuple[Component, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MappedTank:
+    """A tank as a tenant's system calls it."""
+
+    tank_id: str
+    product_source_id: str | None
+    tank_goid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """One identifier of a tenant's system and the master record it means; low `age` is older."""
+
+    id: str
+    tenant_id: str
+    system: str
+    entity: str
+    source_id: str
+    source_name: str
+    goid: str
+    primary: bool = False
+    age: int = 0
+    tanks: tuple[MappedTank, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a source id has its meaning: one system of one tenant."""
+
+    tenant_id: str
+    system: str
+
+
+@dataclass(slots=True)
+class Needs:
+    """The keys, numbers and ids a command must know before it is decided.
+
+    `keys` are mapping keys as read, each with its entity, in the caller's `scope`; whatever they
+    lead to is loaded with its mappings in `towards` as well. `numbers` are (tenant id, number).
+    """
+
+    scope: Scope | None = None
+    towards: Scope | None = None
+    keys: list[tuple[str, Members[str, Any]]] = field(default_factory=list)
+    goids: set[str] = field(default_factory=set)
+    mapping_keys: set[tuple[str, str, str, str]] = field(default_factory=set)
+    order_ids: set[str] = field(default_factory=set)
+    numbers: set[tuple[str, str]] = field(default_factory=set)
+
+
+class MasterData:
+    """Master records and mappings, indexed the ways a key can name them (R031-R036)."""
+
+    def __init__(self, records: Iterable[MasterRecord] = (), mappings: Iterable[Mapping] = ()) -> None:
+        self.records: dict[str, MasterRecord] = {}
+        self._by_id: dict[str, Mapping] = {}
+        self._by_source: dict[tuple[str, str, str, str], Mapping] = {}
+        self._by_name: dict[tuple[str, str, str, str], list[Mapping]] = {}
+        self._by_goid: dict[tuple[str, str, str], list[Mapping]] = {}
+        for record in records:
+            self.put_record(record)
+        for mapping in mappings:
+            self.put_mapping(mapping)
+
+    def put_record(self, record: MasterRecord) -> None:
+        """Add a master record, or replace the one with its goid."""
+        self.records[record.goid] = record
+
+    def put_mapping(self, mapping: Mapping) -> None:
+        """Add a mapping, or replace the one with its id."""
+        old = self._by_id.get(mapping.id)
+        if old is not None:
+            self._by_name[_name_key(old)].remove(old)
+            self._by_goid[_goid_key(old)].remove(old)
+            del self._by_source[_source_key(old)]
+        self._by_id[mapping.id] = mapping
+        self._by_source[_source_key(mapping)] = mapping
+        self._by_name.setdefault(_name_key(mapping), []).append(mapping)
+        self._by_goid.setdefault(_goid_key(mapping), []).append(mapping)
+
+    def record(self, goid: str) -> MasterRecord | None:
+        """The record of this goid, active or not; None when there is none."""
+        return self.records.get(goid)
+
+    def by_id(self, scope: Scope, mapping_id: str) -> Mapping | None:
+        """The caller's mapping with this id, whatever system of theirs it belongs to (R034)."""
+        mapping = self._by_id.get(mapping_id)
+        return mapping if mapping is not None and mapping.tenant_id == scope.tenant_id else None
+
+    def by_source_id(self, scope: Scope, entity: str, source_id: str) -> Mapping | None:
+        """The mapping of this source id (R032)."""
+        return self._by_source.get((scope.tenant_id, scope.system, entity, source_id))
+
+    def by_source_name(self, scope: Scope, entity: str, source_name: str) -> list[Mapping]:
+        """All mappings with this display name, the oldest first (R033)."""
+        found = self._by_name.get((scope.tenant_id, scope.system, entity, source_name), [])
+        return sorted(found, key=lambda mapping: mapping.age)
+
+    def of_goid(self, scope: Scope, goid: str) -> Mapping | None:
+        """The mapping a record is known by in this scope: the primary one, else the oldest."""
+        found = self._by_goid.get((scope.tenant_id, scope.system, goid))
+        if not found:
+            return None
+        return min(found, key=lambda mapping: (not mapping.primary, mapping.age))
+
+
+def _source_key(mapping: Mapping) -> tuple[str, str, str, str]:
+    return (mapping.tenant_id, mapping.system, mapping.entity, mapping.source_id)
+
+
+def _name_key(mapping: Mapping) -> tuple[str, str, str, str]:
+    return (mapping.tenant_id, mapping.system, mapping.entity, mapping.source_name)
+
+
+def _goid_key(mapping: Mapping) -> tuple[str, str, str]:
+    return (mapping.tenant_id, mapping.system, mapping.goid)
+
+
+@dataclass(slots=True)
+class OrderState:
+    """An order as it stands: its three documents, its axes, and how far each side has been told.
+
+    The axes (K39): `mapping` is the last step reached (origin_mapped, master_mapped,
+    destination_mapped); `delivery` unsent, requested, sent or canceled; `receipt` none, received,
+    accepted, rejected or failed; `progress` no_progress or the latest progress status.
+    `delivered` says whether the newest record towards each side was acknowledged.
+    """
+
+    id: str
+    origin_id: str
+    destination_id: str
+    origin_number: str
+    command_id: str
+    correlation_id: str
+    accepted_at: datetime
+    created_at: datetime
+    updated_at: datetime
+    origin_document: dict[str, Any]
+    master_document: dict[str, Any] | None = None
+    destination_document: dict[str, Any] | None = None
+    destination_number: str | None = None
+    po: str | None = None
+    origin_system: str | None = None
+    origin_instance: str | None = None
+    mapping: str = "origin_mapped"
+    delivery: str = "unsent"
+    receipt: str = "none"
+    progress: str = "no_progress"
+    failed_at_step: str | None = None
+    message: str | None = None
+    units: str = "gallons"
+    created_by_hauler: bool = False
+    origin_sequence: int = 0
+    destination_sequence: int = 0
+    waiting: int = 0
+    delivered: bool = True
+
+
+@dataclass(slots=True)
+class World:
+    """Everything the commands of a batch were found to need, and what they have changed so far.
+
+    `waiting_upserts` maps the entity key of an upsert that waits to its (tenant id, command id).
+    """
+
+    directory: Directory
+    master: MasterData
+    orders: dict[str, OrderState] = field(default_factory=dict)
+    waiting_upserts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _numbers: dict[tuple[str, str, str], str] = field(default_factory=dict)
+
+    def put_order(self, order: OrderState) -> None:
+        """Add an order, or replace it by what it became."""
+        self.orders[order.id] = order
+        self._numbers[(order.origin_id, order.destination_id, order.origin_number)] = order.id
+
+    def order_numbered(self, origin_id: str, destination_id: str, number: str) -> OrderState | None:
+        """The order of this pair that its origin gave this number (K36)."""
+        order_id = self._numbers.get((origin_id, destination_id, number))
+        return None if order_id is None else self.orders[order_id]
