@@ -1,0 +1,1 @@
+"""Machinery without an order word in it: the floor the rest of the hub stands on."""
