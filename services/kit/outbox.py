@@ -1,0 +1,139 @@
+"""The outbox: outgoing records, stored by the transaction that causes them.
+
+The relay publishes what is stored here and deletes it once the broker has acknowledged it.
+Its settled mark rests on one property of `store`: a transaction has its transaction id
+before it draws the first row id.
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import asyncpg
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+NEW_ROWS_CHANNEL = "crossroads_outbox"
+PUBLISHED_CHANNEL = "crossroads_published"
+
+_LENGTHS = struct.Struct("<II")
+_NULL = 0xFFFFFFFF
+
+# The xid comes from a scan that every drawn id is joined to, so it is taken before the first
+# nextval; without it a transaction may draw ids first and get its xid at its first insert.
+_DRAW = """
+WITH started AS MATERIALIZED (SELECT pg_current_xact_id() AS xid)
+SELECT nextval('outbox_id_seq') AS id, settings.shards,
+       CASE WHEN row = 1 THEN pg_notify('crossroads_outbox', '') END
+FROM started, outbox_settings AS settings, generate_series(1, $1::int) AS row
+WHERE started.xid IS NOT NULL
+"""
+
+_COLUMNS = (
+    "id", "after_id", "accepted_ms", "waiting_id", "shard", "kind", "told_before",
+    "topic", "stream", "cause", "key", "headers", "value",
+)  # fmt: skip
+
+
+class RowKind(IntEnum):
+    """What a row is to the relay: which wave it rides in, and what parks with it."""
+
+    SYNC = 0
+    WAITING = 1
+    FINAL = 2
+    DEAD_LETTER = 3
+
+
+@dataclass(slots=True)
+class OutgoingRow:
+    """One record to publish.
+
+    `shard_key` is the order id, or the command's key where there is no order. `stream`
+    ("<order id>/<receiver slug>") is set on syncs: what keeps its order when it is parked.
+    `cause` is 16 bytes of (tenant id, command id); a FINAL goes out only after the SYNC and
+    WAITING rows of its cause. SYNC rows of a cause must stand before its FINAL. `after_id`
+    names a row of another shard that must be gone first. `accepted_ms` (epoch milliseconds) on
+    the sync of a create is when the create was accepted. `waiting_id` on a FINAL is the `ce_id`
+    that a waiting answer of the command has; the relay tells one (`delivery.parked`) when the
+    FINAL is parked, unless `told_before` says that a waiting answer was stored already, or
+    there is no `waiting_id` (answers to further copies).
+    """
+
+    kind: RowKind
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    shard_key: str
+    stream: str | None
+    cause: bytes | None
+    after_id: int | None = None
+    told_before: bool = False
+    waiting_id: str | None = None
+    accepted_ms: int | None = None
+
+
+def shard_of(shard_key: str, shards: int) -> int:
+    """The shard (0 … shards - 1) of a key; the same in every process and release."""
+    return zlib.crc32(shard_key.encode()) % shards
+
+
+def pack_headers(headers: Sequence[tuple[str, bytes | None]]) -> bytes:
+    """Headers as one value: for each two little-endian uint32 lengths, the name, the value.
+
+    The length 2^32 - 1 stands for a null value (a dead letter keeps its headers untouched).
+    """
+    parts: list[bytes] = []
+    for name, value in headers:
+        encoded = name.encode()
+        if value is None:
+            parts += (_LENGTHS.pack(len(encoded), _NULL), encoded)
+        else:
+            parts += (_LENGTHS.pack(len(encoded), len(value)), encoded, value)
+    return b"".join(parts)
+
+
+def unpack_headers(packed: bytes) -> list[tuple[str, bytes | None]]:
+    """The inverse of `pack_headers`."""
+    headers: list[tuple[str, bytes | None]] = []
+    at, end = 0, len(packed)
+    while at < end:
+        name_length, value_length = _LENGTHS.unpack_from(packed, at)
+        at += _LENGTHS.size
+        name = packed[at : at + name_length].decode()
+        at += name_length
+        if value_length == _NULL:
+            headers.append((name, None))
+        else:
+            headers.append((name, packed[at : at + value_length]))
+            at += value_length
+    return headers
+
+
+async def store(connection: Connection, rows: Sequence[OutgoingRow]) -> list[int]:
+    """Store `rows` in the caller's transaction; their ids, in the order of the rows.
+
+    Ids rise with the rows. The caller holds the row locks of the orders concerned, so that
+    per order the ids follow the commits; it may not assume that ids follow the commits of
+    other orders. The relay is notified once, when the transaction commits.
+    """
+    if not rows:
+        return []
+    drawn = await connection.fetch(_DRAW, len(rows))
+    ids: list[int] = sorted(record["id"] for record in drawn)
+    shards: int = drawn[0]["shards"]
+    await connection.copy_records_to_table(
+        "outbox",
+        columns=_COLUMNS,
+        records=[
+            (
+                id_, row.after_id, row.accepted_ms, row.waiting_id,
+                shard_of(row.shard_key, shards), int(row.kind), row.told_before,
+                row.topic, row.stream, row.cause, row.key, pack_headers(row.headers), row.value,
+            )
+            for id_, row in zip(ids, rows, strict=True)
+        ],
+    )  # fmt: skip
+    return ids
