@@ -45,7 +45,7 @@ def parse(value: bytes | None) -> Any:
 
 
 def _has_nul(value: bytes) -> bool:
-    """Whether valid JSON has an escaped NUL; a backslash that is itself escaped does not make one."""
+    """Whether valid JSON has an escaped NUL; after an escaped backslash it is only text."""
     return b"\\u0000" in value and b"\\u0000" in value.replace(b"\\\\", b"")
 
 
