@@ -201,17 +201,21 @@ class TopicAdmin:
         return set(await self._client.list_topics())
 
     async def create_missing(
-        self, specs: Sequence[TopicSpec], *, replication_factor: int = -1
+        self, specs: Sequence[TopicSpec], *, replication_factor: int | None = None
     ) -> dict[str, str | None]:
         """Creates the topics that are not there, and tells for each created one: None, or why not.
 
         Topics that exist are left as they are (a partition count never changes), and are not in
-        the answer. A replication factor of -1 is the broker's own default.
+        the answer. Without a replication factor it is 3, or the number of brokers if less.
         """
         existing = await self.names()
         wanted = [spec for spec in specs if spec.name not in existing]
         if not wanted:
             return {}
+        if replication_factor is None:
+            # aiokafka refuses -1, which would be the broker's own default.
+            brokers = (await self._client.describe_cluster())["brokers"]
+            replication_factor = min(3, len(brokers))
         answer = await self._client.create_topics(
             [
                 NewTopic(
