@@ -1,0 +1,1 @@
+"""The only SQL with order words in it. Every function works on the caller's transaction."""

@@ -1,0 +1,41 @@
+"""What happened, append-only: log entries for the tenants, events of an order's timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from services.domain.effects import Event
+from services.kit.outbox import Connection
+
+
+async def write_logs(
+    connection: Connection, entries: Sequence[tuple[str, str | None, str, Mapping[str, Any]]]
+) -> None:
+    """Store log entries of (tenant id, order id, command id, entry); an entry has its `_id` (R096)."""
+    if entries:
+        await connection.copy_records_to_table(
+            "log_entries",
+            columns=("id", "tenant_id", "order_id", "command_id", "entry"),
+            records=[
+                (entry["_id"], tenant_id, order_id, command_id, orjson.dumps(entry).decode())
+                for tenant_id, order_id, command_id, entry in entries
+            ],
+        )
+
+
+async def write_events(
+    connection: Connection, events: Sequence[tuple[str, str, str, Event]]
+) -> None:
+    """Store events of (order id, tenant id, command id, event)."""
+    if events:
+        await connection.copy_records_to_table(
+            "order_events",
+            columns=("order_id", "kind", "tenant_id", "command_id", "detail"),
+            records=[
+                (order_id, event.kind, tenant_id, command_id, orjson.dumps(event.detail).decode())
+                for order_id, tenant_id, command_id, event in events
+            ],
+        )

@@ -1,0 +1,83 @@
+"""Upserts whose parent is missing: kept as received until it comes (protocol §3, race c)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from services.kit.cloudevents import Record
+from services.kit.outbox import Connection
+from services.records import stored
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingUpsert:
+    """An upsert that waits; `entity_key` names the row it is for, `wake_on` what may help it."""
+
+    tenant_id: str
+    command_id: str
+    entity_key: str
+    wake_on: tuple[str, ...]
+    record: Record
+
+
+async def of_keys(
+    connection: Connection, entity_keys: Iterable[str]
+) -> dict[str, tuple[str, str]]:
+    """The (tenant id, command id) that waits for each of these rows, locked."""
+    rows = await connection.fetch(
+        "SELECT entity_key, tenant_id, command_id FROM reference_waiting"
+        " WHERE entity_key = ANY($1::text[]) ORDER BY entity_key FOR UPDATE",
+        sorted(set(entity_keys)),
+    )
+    return {row["entity_key"]: (row["tenant_id"], row["command_id"]) for row in rows}
+
+
+_PARK = """
+INSERT INTO reference_waiting (tenant_id, command_id, entity_key, wake_on, record)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (tenant_id, command_id)
+DO UPDATE SET wake_on = excluded.wake_on, runnable = false
+"""
+
+
+async def park(connection: Connection, upserts: Sequence[WaitingUpsert]) -> None:
+    """Keep these until one of their tokens is woken."""
+    await connection.executemany(
+        _PARK,
+        [
+            (u.tenant_id, u.command_id, u.entity_key, list(u.wake_on), stored.dump(u.record))
+            for u in sorted(upserts, key=lambda upsert: upsert.entity_key)
+        ],
+    )
+
+
+async def leave(connection: Connection, commands: Iterable[tuple[str, str]]) -> None:
+    """Forget these (tenant id, command id): they have their final answer."""
+    wanted = sorted(set(commands))
+    if wanted:
+        await connection.execute(
+            "DELETE FROM reference_waiting AS w"
+            " USING unnest($1::text[], $2::text[]) AS gone (tenant_id, command_id)"
+            " WHERE w.tenant_id = gone.tenant_id AND w.command_id = gone.command_id",
+            [tenant for tenant, _ in wanted],
+            [command for _, command in wanted],
+        )
+
+
+async def wake(connection: Connection, tokens: Iterable[str]) -> None:
+    """Let those that wait on one of these tokens have their turn."""
+    await connection.execute(
+        "UPDATE reference_waiting SET runnable = true WHERE wake_on && $1::text[]",
+        sorted(set(tokens)),
+    )
+
+
+async def claim(connection: Connection, limit: int) -> list[Record]:
+    """Lock up to `limit` upserts whose turn it is and that nobody else works on."""
+    rows = await connection.fetch(
+        "SELECT record FROM reference_waiting WHERE runnable ORDER BY arrived_at LIMIT $1"
+        " FOR UPDATE SKIP LOCKED",
+        limit,
+    )
+    return [stored.load(row["record"]) for row in rows]
