@@ -1,0 +1,96 @@
+"""Servers, databases and slugs for every test that wants them."""
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from tests.servers import Servers
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """The servers of this run; each is started when a test first needs it."""
+    found = Servers()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(servers: Servers) -> str:
+    """The address of a server's database; its role may create databases. Nothing is migrated."""
+    return servers.postgres()
+
+
+@pytest.fixture(scope="session")
+def kafka(servers: Servers) -> str:
+    """The bootstrap servers of the broker of this run: keep apart by topic names, use `slug`."""
+    return servers.kafka()
+
+
+@pytest.fixture(scope="session")
+def template_database(servers: Servers, postgres_dsn: str) -> Iterator[str]:
+    """The name of a database with all migrations, to copy; nobody may be connected to it."""
+    name = f"template_{secrets.token_hex(4)}"
+    servers.loop.run(_execute(postgres_dsn, f"CREATE DATABASE {name}"))
+    servers.loop.run(_migrate(dsn_of(postgres_dsn, name)))
+    yield name
+    servers.loop.run(_execute(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def database(servers: Servers, postgres_dsn: str, template_database: str) -> Iterator[str]:
+    """The address of one migrated database for all tests: keep apart by `slug`."""
+    name = f"shared_{secrets.token_hex(4)}"
+    servers.loop.run(_copy(postgres_dsn, template_database, name))
+    yield dsn_of(postgres_dsn, name)
+    servers.loop.run(_execute(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+async def fresh_database(postgres_dsn: str, template_database: str) -> AsyncIterator[str]:
+    """The address of a migrated, empty database of this test's own."""
+    name = f"fresh_{secrets.token_hex(4)}"
+    await _copy(postgres_dsn, template_database, name)
+    yield dsn_of(postgres_dsn, name)
+    await _execute(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def empty_database(postgres_dsn: str) -> AsyncIterator[str]:
+    """The address of a database without any migration."""
+    name = f"empty_{secrets.token_hex(4)}"
+    await _execute(postgres_dsn, f"CREATE DATABASE {name}")
+    yield dsn_of(postgres_dsn, name)
+    await _execute(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def slug() -> str:
+    """A tenant's slug that no other test has."""
+    return f"t-{secrets.token_hex(5)}"
+
+
+def dsn_of(dsn: str, database: str) -> str:
+    """The same server's address for another database."""
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{database}"))
+
+
+async def _copy(dsn: str, template: str, name: str) -> None:
+    await _execute(dsn, f"CREATE DATABASE {name} TEMPLATE {template}")
+
+
+async def _migrate(dsn: str) -> None:
+    from services.kit.migrations import migrate  # noqa: PLC0415
+
+    await migrate(dsn)
+
+
+async def _execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        await connection.execute(statement, timeout=60)
+    finally:
+        await connection.close()
