@@ -1,4 +1,4 @@
-"""What a supervisor that was killed may have left running: written down, and ended at the next start.
+"""What a killed supervisor may have left running: written down, and ended at the next start.
 
 The kernel ends the programs with their supervisor (leash.py); this is for what it could not end in
 time. A process is known by its id *and* its start time, so that an id used again hits nobody.

@@ -21,7 +21,7 @@ CANDIDATES = ("postgres", "nobody")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A directory for a server's files, and the user (None: the caller's own) that it belongs to."""
+    """A directory for a server's files, and the user (None: the caller) that it belongs to."""
 
     directory: Path
     user: User | None

@@ -45,7 +45,7 @@ class _Kept:
         self.restarts = 0
         self.deaths_before_ready = 0
         self.ready = asyncio.Event()
-        self.ending = False
+        self.ending = asyncio.Event()
         self._changed = changed
         self.task: asyncio.Task[None] | None = None
 
@@ -57,7 +57,7 @@ class _Kept:
     async def run(self) -> None:
         delay = FIRST_DELAY_SECONDS
         clock = asyncio.get_running_loop().time
-        while not self.ending:
+        while not self.ending.is_set():
             began = clock()
             program = self.program
             self.process = await spawn(
@@ -73,7 +73,7 @@ class _Kept:
                 self.deaths_before_ready += 1
             self.ready.clear()
             self._changed()
-            if self.ending:
+            if self.ending.is_set():
                 return
             if clock() - began > SETTLED_SECONDS:
                 delay = FIRST_DELAY_SECONDS
@@ -185,7 +185,7 @@ class Supervisor:
     async def stop(self) -> None:
         """End all programs, stage by stage; what does not end in its stage's time is killed."""
         for kept in self._kept:
-            kept.ending = True
+            kept.ending.set()
         for stage in sorted({kept.program.stage for kept in self._kept}):
             members = [kept for kept in self._kept if kept.program.stage == stage]
             await asyncio.gather(*(self._end(kept) for kept in members))
