@@ -32,8 +32,9 @@ class Reading:
     wellformed: dict[str, Any]
 
     def spoiled(self, *path: str | int) -> bool:
-        """Whether an error lies at or below this path (without `body`), so that a rule about
-        what is missing there has nothing to add.
+        """Whether an error lies at or below this path, given without `body`.
+
+        A rule about what is missing there then has nothing to add: it was there, and wrong.
         """
         loc = ["body", *path]
         return any(entry["loc"][: len(loc)] == loc for entry in self.errors)

@@ -1,0 +1,55 @@
+"""Every document of the wire by its name: the value of a record, or a body of HTTP.
+
+A record's value is named after its ce_type without the prefix. The name ends in the version;
+what breaks a document is a new version beside the old one, and `schemas.gate` says what breaks.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from schemas import errors, log, orders, reference, results, sync
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One published document.
+
+    `direction` is seen from the hub: it takes commands, and gives answers, results and syncs.
+    """
+
+    name: str
+    direction: Literal["taken", "given"]
+    adapter: TypeAdapter[Any]
+
+
+DOCUMENTS: tuple[Document, ...] = (
+    Document("order.create.v1", "taken", orders.CREATE_ORDER),
+    Document("order.get.v1", "taken", orders.GET_ORDER),
+    Document("reference.upsert-tenant.v1", "taken", reference.UPSERT_TENANT),
+    Document("reference.upsert-pair.v1", "taken", reference.UPSERT_PAIR),
+    Document("reference.upsert-record.v1", "taken", reference.UPSERT_RECORD),
+    Document("reference.upsert-mapping.v1", "taken", reference.UPSERT_MAPPING),
+    Document("reference.batch.v1", "taken", reference.REFERENCE_BATCH),
+    Document("reference.file.v1", "taken", reference.REFERENCE_FILE),
+    Document("order.v1", "given", orders.ORDER),
+    Document("order.answer.v1", "given", orders.ORDER_ANSWER),
+    Document("order.document.v1", "given", orders.ORDER_DOCUMENT),
+    Document("log.v1", "given", log.CROSSROADS_LOG),
+    Document("routing.v1", "given", log.ROUTING),
+    Document("error.invalid.v1", "given", errors.INVALID_REQUEST),
+    Document("error.refusal.v1", "given", errors.REFUSAL),
+    Document("error.problem.v1", "given", errors.PROBLEM),
+    Document("result.v1", "given", results.RESULT_VALUE),
+    Document("reference.item-answer.v1", "given", reference.ITEM_ANSWER),
+    Document("reference.answer.v1", "given", reference.REFERENCE_ANSWER),
+    Document("reference.list.v1", "given", reference.REFERENCE_LIST),
+    Document("order.requested.v1", "given", sync.ORDER_SYNC),
+    Document("order.created.v1", "given", sync.ORDER_SYNC),
+    Document("order.canceled.v1", "given", sync.CANCELLATION_SYNC),
+    Document("order.received.v1", "given", sync.RECEIPT_SYNC),
+    Document("order.accepted.v1", "given", sync.RECEIPT_SYNC),
+    Document("order.rejected.v1", "given", sync.RECEIPT_SYNC),
+    Document("order.failed.v1", "given", sync.RECEIPT_SYNC),
+)
