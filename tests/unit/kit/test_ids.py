@@ -2,7 +2,7 @@ import re
 import uuid
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.kit.ids import (
@@ -13,9 +13,11 @@ from services.kit.ids import (
     position_event_id,
 )
 
+calm = settings(deadline=None)
 moments = st.integers(min_value=0, max_value=2**32 * 1000 - 1)
 
 
+@calm
 @given(moments, moments)
 def test_order_style_ids_are_ordered_by_time_r017(first: int, second: int) -> None:
     one, other = order_style_id(first, "t", "c"), order_style_id(second, "t", "c")
@@ -35,6 +37,7 @@ def test_an_impossible_time_still_gives_an_id(moment: int) -> None:
     assert re.fullmatch(r"[0-9a-f]{24}", order_style_id(moment, "t"))
 
 
+@calm
 @given(
     st.lists(st.text(st.characters(codec="utf-8"))), st.lists(st.text(st.characters(codec="utf-8")))
 )
