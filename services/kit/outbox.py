@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-import asyncpg
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+from services.kit.database import Connection, Session
 
 NEW_ROWS_CHANNEL = "crossroads_outbox"
 PUBLISHED_CHANNEL = "crossroads_published"
@@ -26,8 +24,8 @@ _NULL = 0xFFFFFFFF
 _DRAW = """
 WITH started AS MATERIALIZED (SELECT pg_current_xact_id() AS xid)
 SELECT nextval('outbox_id_seq') AS id, settings.shards,
-       CASE WHEN row = 1 THEN pg_notify('crossroads_outbox', '') END
-FROM started, outbox_settings AS settings, generate_series(1, $1::int) AS row
+       CASE WHEN number = 1 THEN pg_notify('crossroads_outbox', '') END
+FROM started, outbox_settings AS settings, generate_series(1, $1::int) AS number
 WHERE started.xid IS NOT NULL
 """
 
@@ -112,7 +110,16 @@ def unpack_headers(packed: bytes) -> list[tuple[str, bytes | None]]:
     return headers
 
 
-async def store(connection: Connection, rows: Sequence[OutgoingRow]) -> list[int]:
+async def draw(connection: Connection | Session, count: int) -> tuple[list[int], int]:
+    """`count` (one or more) rising ids for rows the caller's transaction is about to store.
+
+    With them the number of shards; the relay is notified when the transaction commits.
+    """
+    drawn = await connection.fetch(_DRAW, count)
+    return sorted(record["id"] for record in drawn), drawn[0]["shards"]
+
+
+async def store(connection: Connection | Session, rows: Sequence[OutgoingRow]) -> list[int]:
     """Store `rows` in the caller's transaction; their ids, in the order of the rows.
 
     Ids rise with the rows. The caller holds the row locks of the orders concerned, so that
@@ -121,9 +128,7 @@ async def store(connection: Connection, rows: Sequence[OutgoingRow]) -> list[int
     """
     if not rows:
         return []
-    drawn = await connection.fetch(_DRAW, len(rows))
-    ids: list[int] = sorted(record["id"] for record in drawn)
-    shards: int = drawn[0]["shards"]
+    ids, shards = await draw(connection, len(rows))
     await connection.copy_records_to_table(
         "outbox",
         columns=_COLUMNS,

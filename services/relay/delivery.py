@@ -1,0 +1,43 @@
+"""What the relay asks of a way to deliver. At least once: services/relay/at_least_once.py."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from services.relay.rows import Row
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the rows of one wave; a row in none of the three is to be sent again.
+
+    `acknowledged` are ids; `refused` says by id why the broker does not take that very record;
+    `closed` says by topic why it takes nothing now.
+    """
+
+    acknowledged: set[int] = field(default_factory=set)
+    refused: dict[int, str] = field(default_factory=dict)
+    closed: dict[str, str] = field(default_factory=dict)
+
+
+class Delivery(Protocol):
+    """Publishes waves of rows. One wave at a time."""
+
+    async def start(self) -> None:
+        """Connect. Raises BrokerAway."""
+
+    async def stop(self) -> None:
+        """Disconnect; what is under way may still arrive."""
+
+    async def publish(self, rows: Sequence[Row]) -> Outcome:
+        """Send `rows` (by id) and say what became of each, after a bounded time.
+
+        Rows of one topic and key are sent in their order, and none after one of them that was
+        neither acknowledged nor refused. Raises BrokerAway when nothing can be said.
+        """
+
+    async def answers(self, topic: str) -> bool:
+        """Whether the topic is there again, as far as can be known without sending to it."""
+
+    async def broker_there(self) -> bool:
+        """Whether any broker answers."""
