@@ -7,7 +7,7 @@ mark again before deciding anything.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
@@ -45,7 +45,9 @@ _RELEASE_SECONDS = 5.0
 _AWAY_CLASSES = ("08", "28", "40", "53", "57", "58", "XX")
 _AWAY_STATES = frozenset({"25006", "25P03", "25P04", "55P03", "3D000"})
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
-_CLOSED = re.compile(r"connection (is|was) closed|pool is clos|operation is cancelling")
+_CLOSED = re.compile(
+    r"connection (is|was) closed|connection has been released|pool is clos|operation is cancelling"
+)
 
 log = structlog.get_logger()
 
@@ -105,7 +107,9 @@ async def transaction(
         asyncpg.PostgresConnectionError,
         OSError,
     ):
-        connection.terminate()
+        # A connection that was lost has left the pool by itself, and its proxy refuses any call.
+        with suppress(asyncpg.InterfaceError):
+            connection.terminate()
         raise
     finally:
         await pool.release(connection, timeout=_RELEASE_SECONDS)
