@@ -10,8 +10,11 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeAlias
 
 from services.kit.database import Connection, Session
+
+AnyConnection: TypeAlias = "Connection | Session"
 
 NEW_ROWS_CHANNEL = "crossroads_outbox"
 PUBLISHED_CHANNEL = "crossroads_published"
@@ -110,7 +113,7 @@ def unpack_headers(packed: bytes) -> list[tuple[str, bytes | None]]:
     return headers
 
 
-async def draw(connection: Connection | Session, count: int) -> tuple[list[int], int]:
+async def draw(connection: AnyConnection, count: int) -> tuple[list[int], int]:
     """`count` (one or more) rising ids for rows the caller's transaction is about to store.
 
     With them the number of shards; the relay is notified when the transaction commits.
@@ -119,7 +122,7 @@ async def draw(connection: Connection | Session, count: int) -> tuple[list[int],
     return sorted(record["id"] for record in drawn), drawn[0]["shards"]
 
 
-async def store(connection: Connection | Session, rows: Sequence[OutgoingRow]) -> list[int]:
+async def store(connection: AnyConnection, rows: Sequence[OutgoingRow]) -> list[int]:
     """Store `rows` in the caller's transaction; their ids, in the order of the rows.
 
     Ids rise with the rows. The caller holds the row locks of the orders concerned, so that
