@@ -134,19 +134,24 @@ class BrokerView:
     async def log_ends(
         self, partitions: Collection[TopicPartition]
     ) -> dict[TopicPartition, LogEnds]:
-        """Where each log starts and where its last stable record ends. Raises BrokerAway."""
+        """Where each log starts and where its last stable record ends. Raises BrokerAway.
+
+        A partition of a topic that is not there (any more) is missing in the answer.
+        """
         if not partitions:
             return {}
         async with self._turn:
             try:
                 async with asyncio.timeout(_REQUEST_TIMEOUT_SECONDS):
                     consumer = await self._open()
-                    starts = await consumer.beginning_offsets(list(partitions))
-                    ends = await consumer.end_offsets(list(partitions))
+                    existing = await consumer.topics()
+                    known = [each for each in partitions if each.topic in existing]
+                    starts = await consumer.beginning_offsets(known)
+                    ends = await consumer.end_offsets(known)
             except (KafkaError, TimeoutError, OSError) as error:
                 await self._close()
                 raise BrokerAway(f"The broker does not tell its logs' ends: {error!r}") from error
-        return {each: LogEnds(starts[each], ends[each]) for each in partitions}
+        return {each: LogEnds(starts[each], ends[each]) for each in known}
 
     async def close(self) -> None:
         """Ends its connections."""

@@ -6,12 +6,14 @@ readers of the same partitions wait for one another and never in a circle.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias, Union
 
 from aiokafka import TopicPartition
-from asyncpg import Connection, Record
-from asyncpg.pool import PoolConnectionProxy
+from asyncpg import Record
 
-DatabaseConnection = Connection[Record] | PoolConnectionProxy[Record]
+from services.kit.database import Connection, Session
+
+DatabaseConnection: TypeAlias = Union[Connection, Session]  # noqa: UP007 — both are named by text
 
 _LOCK = """
     select p.topic, p.partition, p.next_offset, p.lineage, p.records
