@@ -8,20 +8,18 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import asyncpg
 import structlog
 import tenacity
+from asyncpg.pool import PoolConnectionProxy
 
 from services.kit.errors import DatabaseAway
 
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
-
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
-Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = asyncpg.Pool
+Session: TypeAlias = asyncpg.Connection
+Connection: TypeAlias = PoolConnectionProxy
 
 # Every connection ends what hangs. transaction_timeout is there for a process that was frozen
 # between two messages: it holds its row locks through all the others.
