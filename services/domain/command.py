@@ -16,7 +16,8 @@ class Command:
     """What a tenant asks for. `reading` holds the body, its schema errors and unknown fields.
 
     `derive(*parts)` gives 24 hex characters that are the same whenever this command is decided
-    again (R017): `derive("order")` is the id of the order it creates.
+    again (R017): `derive("order")` is the id of the order it creates. `raw` is the parsed JSON that
+    was read, for the order of errors in it (K28); decisions look at `body` alone.
     """
 
     operation: str
@@ -33,6 +34,7 @@ class Command:
     derive: Callable[..., str]
     traceparent: str | None = None
     tracestate: str | None = None
+    raw: Any = None
 
     @property
     def body(self) -> dict[str, Any]:

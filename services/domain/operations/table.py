@@ -1,0 +1,44 @@
+"""Every operation the hub takes: what it must know, and how it is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping as Members
+from datetime import datetime
+from typing import NamedTuple
+
+from schemas.errors import ErrorEntry
+from services.domain.command import Command
+from services.domain.effects import Effects
+from services.domain.operations import (
+    create,
+    upsert_mapping,
+    upsert_pair,
+    upsert_record,
+    upsert_tenant,
+)
+from services.domain.tenants import Directory
+from services.domain.world import Needs, World
+
+
+class Operation(NamedTuple):
+    """The pure functions of one operation; `problems` needs no world and runs at the edge too."""
+
+    needs: Callable[[Command, Directory], Needs]
+    decide: Callable[[Command, World, datetime], Effects]
+    problems: Callable[[Command], list[ErrorEntry]]
+
+
+TABLE: Members[str, Operation] = {
+    "order.create": Operation(create.needs, create.decide, create.problems),
+    "reference.upsert-tenant": Operation(
+        upsert_tenant.needs, upsert_tenant.decide, upsert_tenant.problems
+    ),
+    "reference.upsert-pair": Operation(upsert_pair.needs, upsert_pair.decide, upsert_pair.problems),
+    "reference.upsert-record": Operation(
+        upsert_record.needs, upsert_record.decide, upsert_record.problems
+    ),
+    "reference.upsert-mapping": Operation(
+        upsert_mapping.needs, upsert_mapping.decide, upsert_mapping.problems
+    ),
+}

@@ -1,0 +1,239 @@
+"""One order in three wordings: the origin's, the master data's and the destination's (R090).
+
+All keys are looked up in one pass. What is missing on either side becomes gaps, all of them, so
+that they can be named at once (K02).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Members
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from schemas.dump import iso_utc
+from services.domain import mapping, tanks, windows
+from services.domain.effects import Gap
+from services.domain.keys import COMPANY, PRODUCT, SITE, TANK
+from services.domain.loads import KEY_PARAMETERS, listed
+from services.domain.mapping import Found, KeyEcho, Lost, Side, own_token
+from services.domain.tanks import NoTank
+from services.domain.tokens import mapped_goid_token, record_token
+from services.domain.world import Mapping, MasterData
+
+Document = dict[str, Any]
+Wordings = tuple[KeyEcho | None, KeyEcho | None, KeyEcho | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A key in the three wordings; None where it is not known that far."""
+
+    origin: KeyEcho
+    master: KeyEcho | None = None
+    destination: KeyEcho | None = None
+    found: Found | None = None
+    target: Mapping | None = None
+
+
+@dataclass(slots=True)
+class Translation:
+    """The three documents, and what is missing on each side.
+
+    `master` and `destination` are None while the order is not mapped that far (R066-R068).
+    """
+
+    origin: Document
+    master: Document | None
+    destination: Document | None
+    origin_gaps: list[Gap]
+    destination_gaps: list[Gap]
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """All that is missing, the origin's side first."""
+        return [*self.origin_gaps, *self.destination_gaps]
+
+
+def translate(
+    master: MasterData, origin: Side, destination: Side, body: Members[str, Any]
+) -> Translation:
+    """Translate an order whose static rules hold. Never raises for what is missing."""
+    return _Translator(master, origin, destination).order(body)
+
+
+@dataclass(slots=True)
+class _Translator:
+    master: MasterData
+    origin: Side
+    destination: Side
+    origin_gaps: dict[tuple[str, str, str], Gap] = field(default_factory=dict)
+    destination_gaps: dict[tuple[str, str, str], Gap] = field(default_factory=dict)
+    _seen: dict[tuple[Any, ...], Words] = field(default_factory=dict)
+
+    def order(self, body: Members[str, Any]) -> Translation:
+        """The whole order in the three wordings."""
+        given_owner = body.get("supply_owner")
+        owner = _wordings(None if given_owner is None else self.key(COMPANY, given_owner))
+        drops = [self.drop(drop) for drop in body["drops"]]
+        window = _window(body["delivery_window"])
+        origin, master, destination = (
+            {
+                "origin_order_number": body["origin_order_number"],
+                "destination_order_number": None,
+                "po": body.get("po"),
+                "supply_owner": owner[wording],
+                "delivery_window": dict(window),
+                "note": body.get("note"),
+                "drops": [drop[wording] for drop in drops],
+                "bols": [],
+                "bol_photos": [],
+                "executed_drops": [],
+                "extra_data": body.get("extra_data") or {},
+            }
+            for wording in range(3)
+        )
+        mapped = not self.origin_gaps
+        return Translation(
+            origin=origin,
+            master=master if mapped else None,
+            destination=destination if mapped and not self.destination_gaps else None,
+            origin_gaps=list(self.origin_gaps.values()),
+            destination_gaps=list(self.destination_gaps.values()),
+        )
+
+    def drop(self, drop: Members[str, Any]) -> list[Document]:
+        """One drop in the three wordings."""
+        given = drop.get("product")
+        product = None if given is None else self.key(PRODUCT, given)
+        site = self.site(drop["site"], product)
+        products = _wordings(product)
+        loads = [self.load(load) for load in drop.get("loads") or ()]
+        return [
+            {
+                "site": site[wording],
+                "product": products[wording],
+                "volume": drop["volume"],
+                "loads": [load[wording] for load in loads],
+                "extra_data": drop.get("extra_data") or {},
+            }
+            for wording in range(3)
+        ]
+
+    def load(self, load: Members[str, Any]) -> list[Document]:
+        """One load in the three wordings, lists and singulars (K06)."""
+        lists: list[Document] = [{}, {}, {}]
+        singles: list[Document] = [{}, {}, {}]
+        for singular, plural, entity in KEY_PARAMETERS:
+            words = [self.key(entity, key) for key in listed(load, singular, plural)]
+            echoes: tuple[list[KeyEcho | None], ...] = (
+                [word.origin for word in words],
+                [word.master for word in words],
+                [word.destination for word in words],
+            )
+            for wording, named in enumerate(echoes):
+                lists[wording][plural] = named
+                singles[wording][singular] = named[0] if len(named) == 1 else None
+        for singular, plural in (("price_type", "price_types"), ("contract", "contracts")):
+            values = listed(load, singular, plural)
+            for wording in range(3):
+                lists[wording][plural] = values
+                singles[wording][singular] = values[0] if len(values) == 1 else None
+        return [lists[wording] | singles[wording] for wording in range(3)]
+
+    def key(self, entity: str, key: Members[str, Any]) -> Words:
+        """A key in the three wordings; the same key is looked up once an order."""
+        named = (
+            entity,
+            key.get("goid"),
+            key.get("mapping_id"),
+            key.get("source_id"),
+            key.get("source_name"),
+        )
+        words = self._seen.get(named)
+        if words is None:
+            words = self._seen[named] = self._look_up(entity, key)
+        return words
+
+    def site(self, key: Members[str, Any], product: Words | None) -> Wordings:
+        """A drop's site with its tank; without a tank it is mapped no further (K04, K05)."""
+        words = self.key(SITE, key)
+        undecided = not tanks.is_named(key) and product is not None and product.found is None
+        if words.found is None or words.master is None or undecided:
+            return tanks.given(words.origin, key), None, None
+        chosen = tanks.choose(words.found, key, product.found if product is not None else None)
+        if isinstance(chosen, NoTank):
+            self._no_tank(words.found, chosen, product)
+            return tanks.given(words.origin, key), None, None
+        tank = chosen.tank
+        origin = tanks.echo(words.origin, tank, chosen.mapped)
+        master = tanks.echo(words.master, tank, None)
+        if words.target is None or words.destination is None:
+            return origin, master, None
+        mapped = tanks.called(words.target, tank.goid)
+        if mapped is None:
+            self._tank_not_called(words.found, words.target, tank.goid)
+            return origin, master, None
+        return origin, master, tanks.echo(words.destination, tank, mapped)
+
+    def _look_up(self, entity: str, key: Members[str, Any]) -> Words:
+        found = mapping.resolve(self.master, self.origin, entity, key)
+        if isinstance(found, Lost):
+            _register(self.origin_gaps, found.gap)
+            known = found.mapping
+            return Words(mapping.given(key) if known is None else mapping.echo(known, None))
+        record = found.record
+        origin, master = mapping.echo(found.mapping, record), mapping.echo(None, record)
+        target = mapping.called(self.master, self.destination, record, found.mapping)
+        if isinstance(target, Gap):
+            _register(self.destination_gaps, target)
+            return Words(origin, master, None, found)
+        return Words(origin, master, mapping.echo(target, record), found, target)
+
+    def _no_tank(self, site: Found, missing: NoTank, product: Words | None) -> None:
+        key = tanks.gap_key(site.mapping, site.record, missing.key)
+        tokens = [
+            mapped_goid_token(self.origin.scope, site.record.goid),
+            record_token(site.record.goid),
+        ]
+        if site.mapping is not None:
+            tokens.append(own_token(site.mapping))
+        if product is not None and product.found is not None and product.found.mapping is not None:
+            tokens.append(own_token(product.found.mapping))
+        gap = self.origin.gap(TANK, missing.kind, key, f"tank '{key}' (by {missing.kind})", *tokens)
+        _register(self.origin_gaps, gap)
+
+    def _tank_not_called(self, site: Found, target: Mapping, tank_goid: str) -> None:
+        key = tanks.gap_key(target, site.record, tank_goid)
+        tokens = [
+            own_token(target),
+            mapped_goid_token(self.destination.scope, site.record.goid),
+            record_token(site.record.goid),
+        ]
+        if site.mapping is not None:
+            tokens.append(own_token(site.mapping))
+        gap = self.destination.gap(TANK, "tank_goid", key, f"tank '{key}'", *tokens)
+        _register(self.destination_gaps, gap)
+
+
+def _register(gaps: dict[tuple[str, str, str], Gap], gap: Gap) -> None:
+    """Add a gap; of two with one key the tokens are put together."""
+    key = (gap.entity, gap.kind, gap.key)
+    before = gaps.get(key)
+    if before is not None:
+        gap = replace(before, wake_on=tuple(dict.fromkeys((*before.wake_on, *gap.wake_on))))
+    gaps[key] = gap
+
+
+def _wordings(words: Words | None) -> Wordings:
+    if words is None:
+        return None, None, None
+    return words.origin, words.master, words.destination
+
+
+def _window(window: Members[str, Any]) -> Document:
+    timezone = windows.timezone_of(window)
+    return {
+        "start": iso_utc(windows.instant(window["start"], timezone)),
+        "end": iso_utc(windows.instant(window["end"], timezone)),
+        "timezone": timezone,
+    }
