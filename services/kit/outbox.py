@@ -65,8 +65,8 @@ class OutgoingRow:
     kind: RowKind
     topic: str
     key: bytes | None
-    value: bytes
-    headers: list[tuple[str, bytes]]
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
     shard_key: str
     stream: str | None
     cause: bytes | None

@@ -1,4 +1,4 @@
-"""`commands`: one row a command id of a tenant, with its fingerprint and its newest answer (K32)."""
+"""`commands`: a row a command id of a tenant, with its fingerprint and newest answer (K32)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.kit.outbox import Connection
+from services.kit.database import Connection
 
 
 @dataclass(slots=True)
@@ -60,6 +60,8 @@ async def insert(connection: Connection, answers: Sequence[StoredAnswer]) -> Non
     Raises asyncpg.UniqueViolationError where another transaction has answered one of the ids
     meanwhile: what was decided here must then be decided again, as a further copy.
     """
+    if not answers:
+        return
     await connection.copy_records_to_table(
         "commands",
         columns=_COLUMNS,

@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 
 from services.domain.tenants import OPERATORS, Directory, Instance, Pair, System, Tenant
-from services.kit.outbox import Connection
+from services.kit.database import Connection
 
 _TENANT = "id, slug, name, active, partitions, systems"
 _PAIR = """
@@ -19,7 +19,7 @@ _PAIR = """
 
 
 async def load(connection: Connection, names: Iterable[str]) -> Directory:
-    """The tenants with these slugs or names, and the pairs between them. Operators are always in."""
+    """The tenants with these slugs or names, and the pairs between them; operators always."""
     wanted = sorted(set(names))
     rows = await connection.fetch(
         f"SELECT {_TENANT} FROM tenants WHERE slug = ANY($1::text[]) OR name = ANY($1::text[])",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import orjson
 
 from services.domain.effects import Gap
-from services.kit.outbox import Connection
+from services.kit.database import Connection
 
 PAGE = 1000
 
@@ -80,6 +80,12 @@ async def release(connection: Connection, order_ids: Iterable[str]) -> list[int]
         return []
     rows = await connection.fetch(_RELEASE, wanted)
     return [row["gap_id"] for row in rows]
+
+
+async def forget(connection: Connection, gap_ids: Sequence[int]) -> None:
+    """Delete those of these gaps that hold nobody any more."""
+    if gap_ids:
+        await connection.execute(_FORGET, sorted(gap_ids))
 
 
 async def forget_unheld(connection: Connection) -> None:

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
+from schemas.dump import to_json
 from services.domain.effects import Event
-from services.kit.outbox import Connection
+from services.kit.database import Connection
 
 
 async def write_logs(
     connection: Connection, entries: Sequence[tuple[str, str | None, str, Mapping[str, Any]]]
 ) -> None:
-    """Store log entries of (tenant id, order id, command id, entry); an entry has its `_id` (R096)."""
+    """Store log entries (R096) of (tenant id, order id, command id, entry with `_id`)."""
     if entries:
         await connection.copy_records_to_table(
             "log_entries",
             columns=("id", "tenant_id", "order_id", "command_id", "entry"),
             records=[
-                (entry["_id"], tenant_id, order_id, command_id, orjson.dumps(entry).decode())
+                (entry["_id"], tenant_id, order_id, command_id, to_json(entry).decode())
                 for tenant_id, order_id, command_id, entry in entries
             ],
         )
@@ -35,7 +34,7 @@ async def write_events(
             "order_events",
             columns=("order_id", "kind", "tenant_id", "command_id", "detail"),
             records=[
-                (order_id, event.kind, tenant_id, command_id, orjson.dumps(event.detail).decode())
+                (order_id, event.kind, tenant_id, command_id, to_json(event.detail).decode())
                 for order_id, tenant_id, command_id, event in events
             ],
         )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from services.kit.cloudevents import Record
-from services.kit.outbox import Connection
+from services.kit.database import Connection
 from services.records import stored
 
 CHANNEL = "crossroads_lanes"
@@ -41,6 +41,8 @@ class Turn:
 
 async def park(connection: Connection, commands: Sequence[Waiting]) -> None:
     """Put commands at the end of their orders' lanes, in this order."""
+    if not commands:
+        return
     await connection.copy_records_to_table(
         "lane_commands",
         columns=("order_id", "tenant_id", "command_id", "operation", "reason", "record"),
@@ -71,7 +73,7 @@ ORDER BY l.id
 async def claim(
     connection: Connection, limit: int, these: Sequence[str] | None = None
 ) -> list[str]:
-    """Lock up to `limit` runnable orders that nobody else works on, or those of `these`; their ids."""
+    """Lock up to `limit` runnable orders nobody works on, or those of `these`; their ids."""
     if these is not None:
         rows = await connection.fetch(_CLAIM_THESE, sorted(these))
     else:
@@ -139,3 +141,16 @@ async def repair(connection: Connection) -> int:
 async def wake_workers(connection: Connection) -> None:
     """Tell every worker, when this transaction commits, that there may be turns to take."""
     await connection.execute(f"SELECT pg_notify('{CHANNEL}', '')")
+
+
+async def fail_order(
+    connection: Connection, order_id: str, tenant_id: str, command_id: str
+) -> None:
+    """Set an order to failed when this command, its create, cannot be decided (R071)."""
+    await connection.execute(
+        "UPDATE orders SET delivery = 'failed', failed_at_step = mapping, waiting = 0,"
+        " updated_at = now() WHERE id = $1 AND origin_id = $2 AND command_id = $3",
+        order_id,
+        tenant_id,
+        command_id,
+    )

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable
 from enum import IntEnum
 
-from services.kit.outbox import Connection
+from services.kit.database import Connection
 
 NUMBERS = 256
 
@@ -22,6 +22,7 @@ class Race(IntEnum):
     ORDER_UNKNOWN = 7001
     MAPPING_MISSING = 7002
     PARENT_MISSING = 7003
+    SAME_ROW = 7004
 
 
 class LocksNeeded(Exception):

@@ -22,7 +22,7 @@ from services.domain.world import (
     Scope,
     Tank,
 )
-from services.kit.outbox import Connection
+from services.kit.database import Connection
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.kit.outbox import Connection
+from services.kit.database import Connection
 
 
 def number_token(tenant_id: str, number: str) -> str:
@@ -30,9 +30,7 @@ async def take_over(
     wanted = sorted(set(numbers))
     if not wanted:
         return {}
-    rows = await connection.fetch(
-        _TAKE, *(list(column) for column in zip(*wanted, strict=True))
-    )
+    rows = await connection.fetch(_TAKE, *(list(column) for column in zip(*wanted, strict=True)))
     taken: dict[str, int] = {}
     for row in rows:
         taken[row["order_id"]] = taken.get(row["order_id"], 0) + 1

@@ -8,8 +8,9 @@ from typing import Any
 import asyncpg
 import orjson
 
+from schemas.dump import to_json
 from services.domain.world import OrderState
-from services.kit.outbox import Connection
+from services.kit.database import Connection
 
 _MEMBERS = (
     "id", "origin_id", "destination_id", "origin_number", "destination_number", "po",
@@ -125,6 +126,8 @@ async def insert(
 
     Raises asyncpg.UniqueViolationError where a number was given to another order meanwhile.
     """
+    if not orders:
+        return
     await connection.copy_records_to_table(
         "orders",
         columns=_INSERTED,
@@ -166,7 +169,7 @@ WHERE o.id = new.id
 async def update(
     connection: Connection, orders: Sequence[tuple[OrderState, int | None, int | None]]
 ) -> None:
-    """Store what became of orders the caller holds locked; outbox ids of None leave the old ones."""
+    """Store what became of locked orders; outbox ids of None leave the old ones."""
     if not orders:
         return
     rows = [
@@ -188,5 +191,5 @@ def _values(order: OrderState) -> tuple[Any, ...]:
 def _value(order: OrderState, member: str) -> Any:
     value = getattr(order, member)
     if member in _DOCUMENTS:
-        return None if value is None else orjson.dumps(value).decode()
+        return None if value is None else to_json(value).decode()
     return value

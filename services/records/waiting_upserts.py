@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from services.kit.cloudevents import Record
-from services.kit.outbox import Connection
+from services.kit.database import Connection
 from services.records import stored
 
 
@@ -21,16 +21,26 @@ class WaitingUpsert:
     record: Record
 
 
-async def of_keys(
-    connection: Connection, entity_keys: Iterable[str]
-) -> dict[str, tuple[str, str]]:
-    """The (tenant id, command id) that waits for each of these rows, locked."""
+async def of_keys(connection: Connection, entity_keys: Iterable[str]) -> dict[str, WaitingUpsert]:
+    """The upsert that waits for each of these rows, locked."""
+    wanted = sorted(set(entity_keys))
+    if not wanted:
+        return {}
     rows = await connection.fetch(
-        "SELECT entity_key, tenant_id, command_id FROM reference_waiting"
+        "SELECT tenant_id, command_id, entity_key, wait_on, record FROM reference_waiting"
         " WHERE entity_key = ANY($1::text[]) ORDER BY entity_key FOR UPDATE",
-        sorted(set(entity_keys)),
+        wanted,
     )
-    return {row["entity_key"]: (row["tenant_id"], row["command_id"]) for row in rows}
+    return {
+        row["entity_key"]: WaitingUpsert(
+            row["tenant_id"],
+            row["command_id"],
+            row["entity_key"],
+            tuple(row["wait_on"]),
+            stored.load(row["record"]),
+        )
+        for row in rows
+    }
 
 
 _PARK = """

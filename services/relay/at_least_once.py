@@ -225,7 +225,7 @@ class AtLeastOnce:
             if row.stream is not None and row.stream in kept_back:
                 waiting.pop()
                 continue
-            size = len(row.value) + len(row.headers) + len(row.key or b"")
+            size = len(row.value or b"") + len(row.headers) + len(row.key or b"")
             if size > MAX_REQUEST_BYTES - _RECORD_OVERHEAD_BYTES:
                 waiting.pop()
                 self._refuse(row, f"{size} bytes are too many", kept_back, outcome)

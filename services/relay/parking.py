@@ -106,7 +106,7 @@ def told_value(row: Row) -> bytes | None:
     silent = row.told_before or row.told is not None or row.waiting_id is None
     if row.kind is not RowKind.FINAL or silent:
         return None
-    final: dict[str, Any] = orjson.loads(row.value)
+    final: dict[str, Any] = orjson.loads(row.value or b"null")
     body = final.get("body")
     shown = (
         dict(body) if isinstance(body, dict) and final.get("http_status") == 200 else {"log": None}

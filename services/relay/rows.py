@@ -18,8 +18,8 @@ LEFT JOIN (
     SELECT id, after_id, accepted_ms, waiting_id, shard, kind, told_before, topic, stream, cause,
            key, headers, value, told, in_reach
     FROM (SELECT *, count(*) OVER () AS in_reach,
-                 sum(octet_length(value)) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING)
-                 - octet_length(value) AS bytes_before
+                 sum(coalesce(octet_length(value), 0)) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING)
+                 - coalesce(octet_length(value), 0) AS bytes_before
           FROM (SELECT * FROM outbox
                 WHERE id > $1 AND shard = ANY($2::smallint[]) ORDER BY id LIMIT $3) AS reach
          ) AS measured
@@ -63,7 +63,7 @@ class Row:
     cause: bytes | None
     key: bytes | None
     headers: bytes
-    value: bytes
+    value: bytes | None
     told: bytes | None
 
 

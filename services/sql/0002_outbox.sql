@@ -26,7 +26,7 @@ CREATE TABLE outbox (
     cause bytea,
     key bytea,
     headers bytea NOT NULL,                             -- services/kit/outbox.py, pack_headers
-    value bytea NOT NULL,
+    value bytea,                                        -- null only in the dead letter of a null
     told bytea,                                         -- the waiting answer told when parked
     CONSTRAINT outbox_pkey PRIMARY KEY (id)
 ) WITH (
@@ -62,7 +62,7 @@ CREATE TABLE outbox_parked (
     cause bytea,
     key bytea,
     headers bytea NOT NULL,
-    value bytea NOT NULL,
+    value bytea,                                        -- null only in the dead letter of a null
     told bytea,
     refused text,                                       -- why the broker refused this very record
     parked_at timestamptz NOT NULL DEFAULT now(),

@@ -1,0 +1,198 @@
+"""One record among many: a command that reads, or a dead letter (protocol §2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from schemas import topics
+from schemas.operations import Operation, operation_of_type
+from schemas.reading import Reading, read
+from services.domain.command import Command
+from services.domain.tenants import Directory, Tenant
+from services.kit.cloudevents import (
+    Envelope,
+    Record,
+    Unreadable,
+    UnreadableReason,
+    read_envelope,
+)
+from services.kit.ids import fingerprint, order_style_id
+from services.kit.jsonlimits import parse
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A record that reads: its headers, its operation, its body with whatever is wrong in it."""
+
+    record: Record
+    envelope: Envelope
+    operation: Operation
+    origin_name: str
+    reading: Reading
+    fingerprint: bytes
+
+    @property
+    def command_id(self) -> str:
+        """The idempotency key within its tenant."""
+        return self.envelope.id
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A record that cannot be read, with what is legible of it all the same."""
+
+    record: Record
+    reason: UnreadableReason
+    detail: str
+    command_id: str | None = None
+    origin_name: str | None = None
+    correlation_id: str | None = None
+    operation: str | None = None
+
+
+def decode(record: Record) -> Arrival | Dead:
+    """Read one record; never raises for what it holds."""
+    operation = _operation_name(record)
+    try:
+        envelope = read_envelope(record)
+    except Unreadable as unreadable:
+        return _dead(record, unreadable, operation)
+    try:
+        found = _operation(record, envelope)
+        origin = _origin(record, envelope)
+        body = parse(record.value)
+    except Unreadable as unreadable:
+        return Dead(
+            record,
+            unreadable.reason,
+            unreadable.detail,
+            envelope.id,
+            _legible_origin(record, envelope.origin_tenant),
+            envelope.correlation_id,
+            operation,
+        )
+    if found.document is None:
+        raise AssertionError(f"{found.name} is no command the hub takes")
+    return Arrival(
+        record,
+        envelope,
+        found,
+        origin,
+        read(found.document, body, strict=envelope.handling == "strict"),
+        command_fingerprint(record.value or b"", envelope),
+    )
+
+
+def command_fingerprint(value: bytes, envelope: Envelope) -> bytes:
+    """What makes two commands of one id the same: value, type, other tenant, system, instance."""
+    return fingerprint(
+        value,
+        envelope.type,
+        envelope.dest_tenant,
+        envelope.origin_system,
+        envelope.origin_instance,
+    )
+
+
+def command_of(arrival: Arrival, directory: Directory) -> Command | Dead:
+    """The command with its parties.
+
+    A dead letter where its caller is no tenant, or is not who the topic proves it to be.
+    """
+    envelope = arrival.envelope
+    caller = directory.find(arrival.origin_name)
+    if caller is None:
+        return _disowned(arrival, "unknown-tenant", "The origin tenant of this record is unknown.")
+    if envelope.origin_tenant and directory.find(envelope.origin_tenant) != caller:
+        return _disowned(
+            arrival,
+            "tenant-mismatch",
+            "The header ce_origintenant names another tenant than the topic.",
+        )
+    partner = None if envelope.dest_tenant is None else directory.find(envelope.dest_tenant)
+    return Command(
+        operation=arrival.operation.name,
+        id=envelope.id,
+        caller=caller,
+        partner_name=envelope.dest_tenant,
+        partner=partner,
+        system_name=envelope.origin_system,
+        instance_name=envelope.origin_instance,
+        strict=envelope.handling == "strict",
+        correlation_id=envelope.correlation_id or envelope.id,
+        reading=arrival.reading,
+        accepted_at=accepted_at(arrival.record),
+        derive=partial(_derive, arrival.record.timestamp_ms, caller, envelope.id),
+        traceparent=envelope.traceparent,
+        tracestate=envelope.tracestate,
+    )
+
+
+def _disowned(arrival: Arrival, reason: UnreadableReason, detail: str) -> Dead:
+    return Dead(
+        arrival.record,
+        reason,
+        detail,
+        arrival.envelope.id,
+        arrival.origin_name,
+        arrival.envelope.correlation_id,
+        arrival.operation.name,
+    )
+
+
+def accepted_at(record: Record) -> datetime:
+    """When the broker took the record in, as an aware UTC time."""
+    return datetime.fromtimestamp(max(record.timestamp_ms, 0) / 1000, tz=UTC)
+
+
+def _derive(timestamp_ms: int, caller: Tenant, command_id: str, *parts: str | int) -> str:
+    # The order's own id is that of (tenant, command id) alone; everything else adds its name.
+    rest = () if parts == ("order",) else parts
+    return order_style_id(timestamp_ms, caller.id, command_id, *rest)
+
+
+def _operation(record: Record, envelope: Envelope) -> Operation:
+    operation = operation_of_type(envelope.type)
+    if operation is None or operation.document is None:
+        raise Unreadable("unknown-type", "The hub takes no command of this ce_type.")
+    split = topics.split_topic(record.source.topic)
+    if split is None or split[0] != operation.base:
+        raise Unreadable("wrong-topic", f"This ce_type belongs on {operation.base}.")
+    return operation
+
+
+def _origin(record: Record, envelope: Envelope) -> str:
+    """The caller's name: the topic's suffix proves it, else the header says it."""
+    split = topics.split_topic(record.source.topic)
+    origin = envelope.origin_tenant if split is None or split[1] is None else split[1]
+    if not origin:
+        raise Unreadable("headers", "The header ce_origintenant is missing.")
+    return origin
+
+
+def _legible_origin(record: Record, header: str | None) -> str | None:
+    """Whose results topic hears of it: on a tenant's own topic the tenant's, whatever is said."""
+    split = topics.split_topic(record.source.topic)
+    return split[1] if split is not None and split[1] is not None else header
+
+
+def _operation_name(record: Record) -> str | None:
+    for name, value in record.headers:
+        if name == "ce_type" and value is not None:
+            found = operation_of_type(value.decode("utf-8", "replace"))
+            return None if found is None else found.name
+    return None
+
+
+def _dead(record: Record, unreadable: Unreadable, operation: str | None) -> Dead:
+    return Dead(
+        record,
+        unreadable.reason,
+        unreadable.detail,
+        unreadable.envelope_id,
+        _legible_origin(record, unreadable.origin_tenant),
+        unreadable.correlation_id,
+        operation,
+    )

@@ -1,0 +1,173 @@
+"""The pipeline: the one way from records to stored effects (protocol §2-§4).
+
+A batch is one transaction. Nothing is cached between batches, so nothing is stale: the world is
+loaded for the needs of the whole batch, every command is decided on it in turn, and all effects
+are stored at once. The stream feeds it batches, the lane loop feeds it woken commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import asyncpg
+
+from services.commands import unforeseen
+from services.commands.batch import Batch, Identity, Job, decide_all, jobs_of, names_of
+from services.commands.decode import Arrival, Dead, decode
+from services.commands.storing import Storing
+from services.domain.world import World
+from services.kit.cloudevents import Record
+from services.kit.database import Connection
+from services.kit.stages import Stages
+from services.records import commands, directory, locks, master_data, orders, waiting_upserts
+from services.records.commands import StoredAnswer
+from services.records.locks import LocksNeeded, Race, numbers_of
+
+Numbers = frozenset[tuple[Race, int]]
+
+# More often than this a batch meets somebody else's locks or rows only when something is wrong.
+_ATTEMPTS = 8
+
+
+def now() -> datetime:
+    """The time effects are stamped with."""
+    return datetime.now(UTC)
+
+
+class Pipeline:
+    """Takes records through the transaction of the caller; one of these per service process."""
+
+    def __init__(self, service: str, clock: Callable[[], datetime] = now) -> None:
+        self._service = service
+        self._clock = clock
+        self._stages = Stages(service)
+
+    async def process(self, connection: Connection, records: Sequence[Record]) -> None:
+        """Store all that these records cause.
+
+        They are new to the marks, per partition in the order of their offsets. Raises what the
+        database raises, and whatever nobody foresaw: nothing is stored then.
+        """
+        with self._stages.stage("decode"):
+            decoded = [decode(record) for record in records]
+        await self._until_undisturbed(connection, decoded)
+
+    async def poisoned(self, connection: Connection, record: Record, error: BaseException) -> None:
+        """Give up one record: a failed result, a log entry and a dead letter."""
+        await unforeseen.give_up(connection, self._service, record, error, self._clock())
+
+    async def _until_undisturbed(
+        self, connection: Connection, decoded: Sequence[Arrival | Dead]
+    ) -> None:
+        """Run the batch in a savepoint until nobody else's commit or lock came between."""
+        first: Numbers = frozenset()
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                async with connection.transaction():
+                    await locks.take_exclusive(connection, first)
+                    await self._run(connection, decoded, first)
+                return
+            except LocksNeeded as needed:
+                first |= needed.numbers
+                if not left:
+                    raise
+            except asyncpg.UniqueViolationError:
+                # Somebody else gave the same number, id or row away and has committed: decided
+                # again, this batch sees it.
+                if not left:
+                    raise
+
+    async def _run(
+        self, connection: Connection, decoded: Sequence[Arrival | Dead], taken: Numbers
+    ) -> None:
+        with self._stages.stage("load"):
+            batch, answers = await self._sort_out(connection, decoded)
+        await self.decide_and_store(connection, batch, answers, taken)
+
+    async def _sort_out(
+        self, connection: Connection, decoded: Sequence[Arrival | Dead]
+    ) -> tuple[Batch, dict[Identity, StoredAnswer]]:
+        """Who is who, and which commands are first copies of their id."""
+        named = await directory.load(connection, names_of(decoded))
+        jobs, dead = jobs_of(decoded, named)
+        answers = await commands.known(connection, (job.identity for job in jobs))
+        batch = Batch(dead=dead, directory=named)
+        seen = set(answers)
+        for job in jobs:
+            (batch.copies if job.identity in seen else batch.firsts).append(job)
+            seen.add(job.identity)
+        return batch, answers
+
+    async def decide_and_store(
+        self,
+        connection: Connection,
+        batch: Batch,
+        answers: dict[Identity, StoredAnswer],
+        taken: Numbers,
+    ) -> list[Job]:
+        """Decide the batch's first copies and store everything; the decided jobs.
+
+        `answers` are those already told to the batch's ids, `taken` the advisory numbers already
+        held exclusively. Raises LocksNeeded where more of them are needed than can be had.
+        """
+        moment = self._clock()
+        entity_keys = batch.entity_keys()
+        taken |= await _take(connection, numbers_of(Race.SAME_ROW, entity_keys), taken)
+        with self._stages.stage("load"):
+            needs = batch.needs()
+            states = await orders.lock(
+                connection,
+                {order_id for need in needs for order_id in need.order_ids},
+                {number for need in needs for number in need.numbers},
+            )
+            waiting = await waiting_upserts.of_keys(connection, entity_keys)
+        while True:
+            with self._stages.stage("load"):
+                world = World(batch.directory, await master_data.load(connection, batch.needs()))
+                for state in states:
+                    world.put_order(state)
+                world.waiting_upserts = {
+                    key: (row.tenant_id, row.command_id) for key, row in waiting.items()
+                }
+            with self._stages.stage("decide"):
+                decided = decide_all(batch.firsts, world, moment)
+            lacking = _waited_for(decided) - taken
+            if not lacking:
+                break
+            # Races b and c: whoever might have made progress possible is waited out, and what it
+            # wrote is looked for again, in later statements.
+            taken |= await _take(connection, lacking, taken)
+            if entity_keys:
+                batch.directory = await directory.load(
+                    connection, names_of([job.arrival for job in batch.firsts])
+                )
+        with self._stages.stage("store"):
+            storing = Storing(
+                self._service,
+                moment,
+                known_orders={state.id for state in states},
+                answers=answers,
+                waiting={(row.tenant_id, row.command_id): row for row in waiting.values()},
+            )
+            batch.firsts = decided
+            await storing.store(connection, batch)
+        return decided
+
+
+async def _take(connection: Connection, wanted: Numbers, taken: Numbers) -> Numbers:
+    """Take what is not held yet without waiting; what was wanted."""
+    await locks.try_exclusive(connection, wanted - taken)
+    return wanted
+
+
+def _waited_for(jobs: Sequence[Job]) -> Numbers:
+    """The numbers of everything these commands are about to wait for."""
+    gaps: set[str] = set()
+    parents: set[str] = set()
+    for job in jobs:
+        for gap in job.decided.gaps:
+            gaps.update(gap.wake_on)
+        if job.decided.parent is not None:
+            parents.update(job.decided.parent.wake_on)
+    return numbers_of(Race.MAPPING_MISSING, gaps) | numbers_of(Race.PARENT_MISSING, parents)

@@ -1,0 +1,332 @@
+"""Storing what a batch caused, all at once: outgoing records first, for their ids go elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from schemas.codes import Code, record_code
+from schemas.dump import to_json
+from services.commands import unforeseen
+from services.commands.batch import Batch, Identity, Job
+from services.commands.decode import Dead
+from services.domain import refusals
+from services.domain.effects import Answer, Gap
+from services.domain.tenants import Directory, Tenant
+from services.domain.world import OrderState
+from services.kit import outbox
+from services.kit.database import Connection
+from services.kit.metrics import COMMANDS_TOTAL, DEAD_LETTERS_TOTAL
+from services.kit.outbox import OutgoingRow
+from services.records import (
+    commands,
+    gaps,
+    history,
+    lanes,
+    locks,
+    master_data,
+    numbers,
+    orders,
+    waiting_upserts,
+)
+from services.records.commands import StoredAnswer
+from services.records.emission import Cause, Told, dead_letter_row, result_row, sync_row
+from services.records.lanes import Waiting
+from services.records.locks import Race, numbers_of
+from services.records.waiting_upserts import WaitingUpsert
+
+
+@dataclass(slots=True)
+class _Written:
+    """Where an order's newest records stand among the outgoing rows."""
+
+    order: OrderState
+    to_origin: int | None = None
+    to_destination: int | None = None
+
+
+@dataclass(slots=True)
+class Storing:
+    """Turns a decided batch into rows. One of these per batch.
+
+    `known_orders` are those that have a row already, `answers` what the batch's ids were told
+    before, `waiting` the upserts that wait for rows this batch is about.
+    """
+
+    service: str
+    moment: datetime
+    known_orders: Collection[str]
+    answers: dict[Identity, StoredAnswer]
+    waiting: Mapping[Identity, WaitingUpsert] = field(default_factory=dict)
+    _rows: list[OutgoingRow] = field(default_factory=list)
+    _orders: dict[str, _Written] = field(default_factory=dict)
+    _new: dict[Identity, StoredAnswer] = field(default_factory=dict)
+    _newer: dict[Identity, StoredAnswer] = field(default_factory=dict)
+    _result_rows: dict[Identity, int] = field(default_factory=dict)
+
+    async def store(self, connection: Connection, batch: Batch) -> None:
+        """Store everything the batch caused; its effects must have been decided."""
+        await self._supersede(connection, batch)
+        for job in batch.firsts:
+            self._emit(job)
+        for job in batch.copies:
+            self._answer_copy(job)
+        for dead in batch.dead:
+            self._bury(dead, batch.directory)
+        ids = await outbox.store(connection, self._rows)
+        await self._write_reference(connection, batch.firsts)
+        await self._write_orders(connection, batch.firsts, ids)
+        await self._write_answers(connection, ids)
+        await self._write_waits(connection, batch.firsts)
+        await self._write_history(connection, batch.firsts)
+
+    # -- outgoing records
+
+    def _emit(self, job: Job) -> None:
+        effects, command = job.decided, job.command
+        cause = self._cause(job)
+        if effects.order is not None:
+            written = self._orders.setdefault(effects.order.id, _Written(effects.order))
+            written.order = effects.order
+            for sync, sequence in job.syncs:
+                if sync.receiver.id == effects.order.destination_id:
+                    written.to_destination = len(self._rows)
+                else:
+                    written.to_origin = len(self._rows)
+                self._rows.append(sync_row(cause, sync, effects.order.id, sequence))
+        told = _told(effects.answer)
+        before = self.answers.get(job.identity)
+        if before is not None and told.outcome == "waiting":
+            return  # only the first reason to wait is told
+        self._count(command.operation, told.outcome)
+        answer = StoredAnswer(
+            *job.identity,
+            job.arrival.fingerprint,
+            command.operation,
+            None if effects.order is None else effects.order.id,
+            told.outcome,
+            told.http_status,
+            told.code,
+            told.body,
+            result_id=None,
+            waiting_id=None if before is None else before.waiting_id,
+            accepted_at=command.accepted_at,
+            final_at=None if told.outcome == "waiting" else self.moment,
+        )
+        (self._new if before is None else self._newer)[job.identity] = answer
+        self._result_rows[job.identity] = len(self._rows)
+        self._rows.append(result_row(cause, told, waited=before is not None))
+
+    def _answer_copy(self, job: Job) -> None:
+        """A further copy hears what the first was told, a reused id that it is taken (K32)."""
+        first = (
+            self._newer.get(job.identity)
+            or self._new.get(job.identity)
+            or self.answers[job.identity]
+        )
+        if first.fingerprint != job.arrival.fingerprint:
+            code = Code.IDEMPOTENCY_KEY_REUSED
+            told = _told(refusals.refused(code, refusals.text(code)))
+            self._count(job.command.operation, told.outcome)
+            self._rows.append(result_row(self._cause(job), told, copy=True))
+            return
+        told = Told(first.outcome, first.http_status, first.code, first.body)
+        self._count(job.command.operation, "duplicate")
+        cause = replace(self._cause(job), order_id=first.order_id)
+        self._rows.append(result_row(cause, told, outcome="duplicate", copy=True))
+
+    def _bury(self, dead: Dead, directory: Directory) -> None:
+        DEAD_LETTERS_TOTAL.labels(self.service, dead.reason).inc()
+        record = dead.record
+        self._rows.append(
+            dead_letter_row(record, dead.reason, dead.detail, self.service, self.moment)
+        )
+        caller = None if dead.origin_name is None else directory.find(dead.origin_name)
+        if caller is None or dead.command_id is None:
+            return
+        cause = self._cause_of(dead, caller, dead.command_id)
+        told = _told(unforeseen.unreadable(record_code(dead.reason), dead.detail))
+        self._count(dead.operation or "unknown", told.outcome)
+        self._rows.append(result_row(cause, told, copy=True))
+
+    def _cause(self, job: Job) -> Cause:
+        command = job.command
+        order = None if job.effects is None else job.effects.order
+        return Cause(
+            tenant=command.caller,
+            command_id=command.id,
+            operation=command.operation,
+            record=job.arrival.record,
+            correlation_id=command.correlation_id,
+            service=self.service,
+            now=self.moment,
+            order_id=None if order is None else order.id,
+            traceparent=command.traceparent,
+            tracestate=command.tracestate,
+        )
+
+    def _cause_of(self, dead: Dead, caller: Tenant, command_id: str) -> Cause:
+        return Cause(
+            tenant=caller,
+            command_id=command_id,
+            operation=dead.operation,
+            record=dead.record,
+            correlation_id=dead.correlation_id,
+            service=self.service,
+            now=self.moment,
+        )
+
+    def _count(self, operation: str, outcome: str) -> None:
+        COMMANDS_TOTAL.labels(self.service, operation, outcome).inc()
+
+    # -- rows
+
+    async def _supersede(self, connection: Connection, batch: Batch) -> None:
+        """End upserts that waited and that a newer one of their key replaces."""
+        here = {job.identity: job for job in batch.firsts}
+        ended: list[tuple[Identity, Answer]] = []
+        for job in batch.firsts:
+            if job.decided.supersedes is None:
+                continue
+            tenant_id, command_id, answer = job.decided.supersedes
+            older = here.get((tenant_id, command_id))
+            if older is not None and not older.turn:
+                older.decided.answer, older.decided.parent = answer, None
+            else:
+                ended.append(((tenant_id, command_id), answer))
+        stored = await commands.known(connection, [identity for identity, _ in ended])
+        for identity, answer in ended:
+            waited = self.waiting[identity]
+            self._end(stored[identity], waited, answer, batch.directory)
+        await waiting_upserts.leave(connection, [identity for identity, _ in ended])
+
+    def _end(
+        self, before: StoredAnswer, waited: WaitingUpsert, answer: Answer, directory: Directory
+    ) -> None:
+        tenant = directory.by_id[before.tenant_id]
+        told = _told(answer)
+        cause = Cause(
+            tenant, before.command_id, before.operation, waited.record, None, self.service,
+            self.moment,
+        )  # fmt: skip
+        identity = (before.tenant_id, before.command_id)
+        self._count(before.operation, told.outcome)
+        self._newer[identity] = replace(
+            before,
+            outcome=told.outcome,
+            http_status=told.http_status,
+            code=told.code,
+            body=told.body,
+            final_at=self.moment,
+        )
+        self._result_rows[identity] = len(self._rows)
+        self._rows.append(result_row(cause, told, waited=True))
+
+    async def _write_reference(self, connection: Connection, jobs: Iterable[Job]) -> None:
+        """Store upserts and wake who waits for them; shared numbers before looking for waiters."""
+        upserts = [job.decided.upsert for job in jobs if job.decided.upsert is not None]
+        if not upserts:
+            return
+        await master_data.store(connection, upserts)
+        tokens = {token for upsert in upserts for token in upsert.tokens}
+        await locks.take_shared(
+            connection,
+            numbers_of(Race.MAPPING_MISSING, tokens) | numbers_of(Race.PARENT_MISSING, tokens),
+        )
+        await gaps.close(connection, tokens)
+        await waiting_upserts.wake(connection, tokens)
+        await lanes.wake_workers(connection)
+
+    async def _write_orders(
+        self, connection: Connection, jobs: Iterable[Job], ids: list[int]
+    ) -> None:
+        parked = {
+            job.decided.order.id
+            for job in jobs
+            if job.decided.order is not None and job.waits_in_lane
+        }
+        rows = [
+            (
+                replace(written.order, waiting=1 if written.order.id in parked else 0),
+                None if written.to_origin is None else ids[written.to_origin],
+                None if written.to_destination is None else ids[written.to_destination],
+            )
+            for written in self._orders.values()
+        ]
+        new = [row for row in rows if row[0].id not in self.known_orders]
+        await orders.insert(connection, new)
+        await orders.update(connection, [row for row in rows if row[0].id in self.known_orders])
+        await self._take_over(connection, [row[0] for row in new])
+
+    async def _take_over(self, connection: Connection, new: list[OrderState]) -> None:
+        """Race a: what waits for these numbers, of either tenant, goes on behind the orders."""
+        wanted = [
+            (tenant_id, order.origin_number, order.id)
+            for order in new
+            for tenant_id in (order.origin_id, order.destination_id)
+        ]
+        tokens = [numbers.number_token(tenant_id, number) for tenant_id, number, _ in wanted]
+        await locks.take_shared(connection, numbers_of(Race.ORDER_UNKNOWN, tokens))
+        if await numbers.take_over(connection, wanted):
+            await lanes.wake_workers(connection)
+
+    async def _write_answers(self, connection: Connection, ids: list[int]) -> None:
+        for answers in (self._new, self._newer):
+            for identity, answer in answers.items():
+                answer.result_id = ids[self._result_rows[identity]]
+                if answer.outcome == "waiting":
+                    answer.waiting_id = answer.result_id
+        await commands.insert(connection, list(self._new.values()))
+        await commands.update(connection, list(self._newer.values()))
+
+    async def _write_waits(self, connection: Connection, jobs: list[Job]) -> None:
+        await lanes.park(
+            connection,
+            [
+                Waiting(
+                    job.decided.order.id,
+                    *job.identity,
+                    job.command.operation,
+                    job.decided.answer.code or "",
+                    job.arrival.record,
+                )
+                for job in jobs
+                if job.decided.order is not None and job.waits_in_lane and not job.turn
+            ],
+        )
+        held: list[tuple[str, Gap]] = [
+            (job.decided.order.id, gap)
+            for job in jobs
+            if job.decided.order is not None
+            for gap in job.decided.gaps
+        ]
+        await gaps.hold(connection, held)
+        await waiting_upserts.park(
+            connection,
+            [
+                WaitingUpsert(
+                    *job.identity,
+                    job.decided.parent.entity_key,
+                    job.decided.parent.wake_on,
+                    job.arrival.record,
+                )
+                for job in jobs
+                if job.decided.parent is not None
+            ],
+        )
+
+    async def _write_history(self, connection: Connection, jobs: Iterable[Job]) -> None:
+        logs, events = [], []
+        for job in jobs:
+            effects, (tenant_id, command_id) = job.decided, job.identity
+            order_id = None if effects.order is None else effects.order.id
+            logs += [(tenant_id, order_id, command_id, entry) for entry in effects.logs]
+            if order_id is not None:
+                events += [(order_id, tenant_id, command_id, event) for event in effects.events]
+        await history.write_logs(connection, logs)
+        await history.write_events(connection, events)
+
+
+def _told(answer: Answer) -> Told:
+    return Told(answer.outcome, answer.http_status, answer.code, to_json(answer.body).decode())
