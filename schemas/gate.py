@@ -87,6 +87,8 @@ class _Comparison:
             else:
                 yield Change(where, f"no longer {kind}", narrows=True)
         for kind in sorted(after.keys() - before.keys()):
+            if kind == "integer" and "number" in before:
+                continue
             yield Change(where, f"may be {kind} now", widens=True)
         for kind in sorted(before.keys() & after.keys()):
             yield from self._same_kind(before[kind], after[kind], path, seen)

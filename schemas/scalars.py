@@ -5,6 +5,7 @@ datetime. Every check runs inside pydantic-core; a Python validator here would r
 each of the sixteen mapping keys of an order.
 """
 
+import copy
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -51,7 +52,8 @@ class _Wire:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return self.core
+        # pydantic writes into what it gets: a shared schema would take on another type's notes.
+        return copy.deepcopy(self.core)
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
