@@ -86,7 +86,8 @@ def entry(loc: Sequence[str | int], msg: str, kind: str = "value_error") -> Erro
 
 def together(command: Command, rules: Iterable[ErrorEntry]) -> list[ErrorEntry]:
     """The schema's errors and the rules', all at once, in document order (K28)."""
-    return in_document_order(command.body, [*command.reading.errors, *rules])
+    raw = command.body if command.raw is None else command.raw
+    return in_document_order(raw, [*command.reading.errors, *rules])
 
 
 def goid_rule(body: Members[str, Any], loc: Sequence[str | int], kind: str) -> list[ErrorEntry]:
@@ -124,11 +125,11 @@ def invalid(command: Command, entries: list[ErrorEntry], item_id: str | None = N
     )
 
 
-def not_allowed(command: Command) -> Effects:
+def not_allowed(command: Command, detail: str = NOT_ALLOWED) -> Effects:
     """Refused for who says it: 403, the same whether or not the row exists (guarantee 6)."""
     return Effects(
         answer=Answer(
-            "refused", 403, "request.not_allowed", _item(label(command), "refused", NOT_ALLOWED)
+            "refused", 403, "request.not_allowed", _item(label(command), "refused", detail)
         )
     )
 

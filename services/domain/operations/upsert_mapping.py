@@ -11,6 +11,7 @@ from services.domain import reference
 from services.domain.command import Command
 from services.domain.effects import Effects, Upsert
 from services.domain.reference import Missing, entry
+from services.domain.refusals import INACTIVE
 from services.domain.tenants import OPERATOR, Directory, Tenant
 from services.domain.tokens import record_token, tenant_token, tokens_of_mapping
 from services.domain.world import MappedTank, Mapping, MasterRecord, Needs, Scope, World
@@ -52,7 +53,7 @@ def problems(command: Command) -> list[ErrorEntry]:
 
 
 def decide(command: Command, world: World, now: datetime) -> Effects:
-    """Create or update the mapping; a tenant writes its own, the operator everybody's.
+    """Create or update the mapping; an active tenant writes its own, the operator everybody's.
 
     It waits for its tenant, the tenant's system, its record, and its tanks on that record. An
     absent `primary` is false, absent tanks are none. It wakes who waits on what it meant before
@@ -62,6 +63,8 @@ def decide(command: Command, world: World, now: datetime) -> Effects:
     named = body.get("tenant")
     if not reference.is_operator(command) and named is not None and named != command.caller.slug:
         return reference.not_allowed(command)
+    if not command.caller.active:
+        return reference.not_allowed(command, INACTIVE)
     if errors := problems(command):
         return reference.invalid(command, errors)
     tenant = world.directory.by_slug.get(body["tenant"])

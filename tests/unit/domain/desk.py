@@ -12,7 +12,7 @@ from schemas.reading import read
 from schemas.reference import UPSERT_MAPPING, UPSERT_PAIR, UPSERT_RECORD, UPSERT_TENANT
 from services.domain import reference
 from services.domain.command import Command
-from services.domain.effects import Answer, Effects
+from services.domain.effects import Answer, Effects, Upsert
 from services.domain.operations import upsert_mapping, upsert_pair, upsert_record, upsert_tenant
 from services.domain.tenants import OPERATORS, Directory, Tenant
 from services.domain.world import MasterData, Needs, World
@@ -77,6 +77,7 @@ class Desk:
     world: World = field(default_factory=lambda: World(Directory.of([OPERATORS], []), MasterData()))
     answers: dict[str, Answer] = field(default_factory=dict)
     woken: list[str] = field(default_factory=list)
+    upserts: list[Upsert] = field(default_factory=list)
     _waiting: dict[str, tuple[Command, tuple[str, ...]]] = field(default_factory=dict)
 
     def take(self, *commands: Command) -> Answer:
@@ -85,6 +86,10 @@ class Desk:
         for command in earlier:
             self._decide(command)
         return self._decide(last)
+
+    def take_body(self, operation: str, body: Mapping[str, Any]) -> Answer:
+        """Decide an upsert of this body by the operator."""
+        return self.take(upsert(operation, body, id="again"))
 
     def waiting(self) -> set[str]:
         return set(self._waiting)
@@ -108,6 +113,7 @@ class Desk:
             self._waiting[command.id] = (command, effects.parent.wake_on)
             self.world.waiting_upserts[key] = (command.caller.id, command.id)
         if effects.upsert is not None:
+            self.upserts.append(effects.upsert)
             reference.apply(self.world, effects.upsert)
             self._wake(effects.upsert.tokens)
         return effects.answer

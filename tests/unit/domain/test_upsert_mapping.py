@@ -88,6 +88,15 @@ def test_a_tenant_writes_its_own_mappings_and_nobody_elses() -> None:
         assert answer.body["detail"] == reference.NOT_ALLOWED
 
 
+def test_a_deactivated_tenant_writes_nothing_and_the_operator_still_does() -> None:
+    desk = prepared()
+    desk.take(upsert(reference.TENANT, tenant("acme", active=False), id="a2"))
+    acme = desk.world.directory.by_slug["acme"]
+    answer = put(desk, mapping(), caller=acme)
+    assert (answer.http_status, answer.code) == (403, "request.not_allowed")
+    assert put(desk, mapping(), id="m2").outcome == "done"
+
+
 def test_the_operator_takes_the_place_of_a_tenants_waiting_upsert() -> None:
     desk = Desk()
     desk.take(upsert(reference.TENANT, tenant("acme"), id="a"))
