@@ -47,6 +47,13 @@ _CLOSED = re.compile(
     r"connection (is|was) closed|connection has been released|pool is clos|operation is cancelling"
 )
 
+_SESSION_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+
 log = structlog.get_logger()
 
 
@@ -110,7 +117,10 @@ async def transaction(
             connection.terminate()
         raise
     finally:
-        await pool.release(connection, timeout=_RELEASE_SECONDS)
+        # By now the outcome is known, and must not be hidden: a connection that cannot be reset is
+        # ended by the pool itself.
+        with suppress(*_SESSION_ERRORS):
+            await pool.release(connection, timeout=_RELEASE_SECONDS)
 
 
 def is_away(error: BaseException) -> bool:

@@ -1,11 +1,17 @@
 import asyncio
 import socket
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, MagicMock
 
 import asyncpg
 import pytest
 
-from services.kit.database import is_away, is_retryable_conflict, retry_conflicts, while_away
+from services.kit.database import (
+    is_away,
+    is_retryable_conflict,
+    retry_conflicts,
+    transaction,
+    while_away,
+)
 from services.kit.errors import DatabaseAway
 
 AWAY = [
@@ -129,3 +135,13 @@ async def test_a_stop_ends_the_waiting_in_the_middle() -> None:
     with pytest.raises(ConnectionRefusedError):
         async with asyncio.timeout(30):
             await task
+
+
+async def test_what_was_committed_is_not_hidden_by_a_connection_that_cannot_be_reset() -> None:
+    pool = MagicMock()
+    pool.acquire = AsyncMock(return_value=MagicMock())
+    pool.release = AsyncMock(side_effect=TimeoutError)
+    async with transaction(pool) as connection:
+        pass
+    connection.terminate.assert_not_called()  # type: ignore[attr-defined]
+    pool.release.assert_awaited_once()
