@@ -35,6 +35,11 @@ def is_given(key: Members[str, Any]) -> bool:
     )
 
 
+def is_plain(key: Members[str, Any]) -> bool:
+    """Whether this is a source id without a goid: there is no rule it could break."""
+    return bool(key.get("source_id") and not key.get("goid") and not key.get("tank_goid"))
+
+
 def problems(
     entity: str, key: Members[str, Any], path: Path, *, spoiled: bool = False
 ) -> Iterator[ErrorEntry]:

@@ -66,38 +66,47 @@ def problems(
     Singular and plural of one parameter together (K06); a contract without `contract` among the
     price types (R053, K06); loads of a blend that name different parameters (R049).
     """
+    for index, load in enumerate(loads):
+        if load is not None:
+            yield from _own_problems(load, (*path, index), spoiled)
+    if len(loads) > 1:
+        yield from _blend_problems(loads, path, spoiled)
+
+
+def _own_problems(
+    load: Members[str, Any], path: Path, spoiled: Callable[..., bool]
+) -> Iterator[ErrorEntry]:
+    for singular, plural in PARAMETERS:
+        if load.get(plural) and load.get(singular) is not None:
+            yield entry(
+                (*path, plural), f"Give {singular} or {plural}, not both", "singular_and_plural"
+            )
+    if (
+        (load.get(CONTRACT) or load.get("contracts"))
+        and CONTRACT not in listed(load, "price_type", "price_types")
+        and not spoiled(*path, "price_type")
+        and not spoiled(*path, "price_types")
+    ):
+        yield entry(
+            (*path, "contracts" if load.get("contracts") else CONTRACT),
+            "A contract needs the price type contract",
+            "contract_without_price_type",
+        )
+
+
+def _blend_problems(
+    loads: Sequence[Members[str, Any] | None], path: Path, spoiled: Callable[..., bool]
+) -> Iterator[ErrorEntry]:
     wanted: frozenset[str] | None = None
     for index, load in enumerate(loads):
-        here = (*path, index)
-        if load is None:
-            continue
-        for singular, plural in PARAMETERS:
-            if load.get(singular) is not None and load.get(plural):
-                yield entry(
-                    (*here, plural),
-                    f"Give {singular} or {plural}, not both",
-                    "singular_and_plural",
-                )
-        contracts = "contracts" if load.get("contracts") else CONTRACT
-        if (
-            listed(load, CONTRACT, "contracts")
-            and CONTRACT not in listed(load, "price_type", "price_types")
-            and not spoiled(*here, "price_type")
-            and not spoiled(*here, "price_types")
-        ):
-            yield entry(
-                (*here, contracts),
-                "A contract needs the price type contract",
-                "contract_without_price_type",
-            )
-        if spoiled(*here):
+        if load is None or spoiled(*path, index):
             continue
         named = parameters(load)
         if wanted is None:
             wanted = named
         elif named != wanted:
             yield entry(
-                here,
+                (*path, index),
                 "Every load of a blend names the same parameters as the first",
                 "blend_parameters",
             )

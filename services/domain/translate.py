@@ -120,25 +120,36 @@ class _Translator:
         ]
 
     def load(self, load: Members[str, Any]) -> list[Document]:
-        """One load in the three wordings, lists and singulars (K06)."""
-        lists: list[Document] = [{}, {}, {}]
-        singles: list[Document] = [{}, {}, {}]
-        for singular, plural, entity in KEY_PARAMETERS:
-            words = [self.key(entity, key) for key in listed(load, singular, plural)]
-            echoes: tuple[list[KeyEcho | None], ...] = (
-                [word.origin for word in words],
-                [word.master for word in words],
-                [word.destination for word in words],
-            )
-            for wording, named in enumerate(echoes):
-                lists[wording][plural] = named
-                singles[wording][singular] = named[0] if len(named) == 1 else None
-        for singular, plural in (("price_type", "price_types"), ("contract", "contracts")):
-            values = listed(load, singular, plural)
-            for wording in range(3):
-                lists[wording][plural] = values
-                singles[wording][singular] = values[0] if len(values) == 1 else None
-        return [lists[wording] | singles[wording] for wording in range(3)]
+        """One load in the three wordings."""
+        terminals, products, suppliers = (
+            [self.key(entity, key) for key in listed(load, singular, plural)]
+            for singular, plural, entity in KEY_PARAMETERS
+        )
+        price_types = listed(load, "price_type", "price_types")
+        contracts = listed(load, "contract", "contracts")
+        return [
+            _load(
+                [words.origin for words in terminals],
+                [words.origin for words in products],
+                [words.origin for words in suppliers],
+                price_types,
+                contracts,
+            ),
+            _load(
+                [words.master for words in terminals],
+                [words.master for words in products],
+                [words.master for words in suppliers],
+                price_types,
+                contracts,
+            ),
+            _load(
+                [words.destination for words in terminals],
+                [words.destination for words in products],
+                [words.destination for words in suppliers],
+                price_types,
+                contracts,
+            ),
+        ]
 
     def key(self, entity: str, key: Members[str, Any]) -> Words:
         """A key in the three wordings; the same key is looked up once an order."""
@@ -228,6 +239,28 @@ def _wordings(words: Words | None) -> Wordings:
     if words is None:
         return None, None, None
     return words.origin, words.master, words.destination
+
+
+def _load(
+    terminals: list[Any],
+    products: list[Any],
+    suppliers: list[Any],
+    price_types: list[str],
+    contracts: list[str],
+) -> Document:
+    """The lists, and the singular where there is exactly one (K06)."""
+    return {
+        "terminals": terminals,
+        "products": products,
+        "suppliers": suppliers,
+        "price_types": price_types,
+        "contracts": contracts,
+        "terminal": terminals[0] if len(terminals) == 1 else None,
+        "product": products[0] if len(products) == 1 else None,
+        "supplier": suppliers[0] if len(suppliers) == 1 else None,
+        "price_type": price_types[0] if len(price_types) == 1 else None,
+        "contract": contracts[0] if len(contracts) == 1 else None,
+    }
 
 
 def _window(window: Members[str, Any]) -> Document:

@@ -76,12 +76,22 @@ def decide(command: Command, world: World, now: datetime) -> Effects:
     return _send(command, pair, state, now)
 
 
-def _rules(command: Command) -> Iterator[ErrorEntry]:
+def _rules(command: Command, master: MasterData | None = None) -> Iterator[ErrorEntry]:
+    """The rules; with master data also that every mapping_id is one of the caller's (K03)."""
     body = command.body
     reading = command.reading
     spoiled = reading.spoiled if reading.errors else _unspoiled
+    scope = Scope(command.caller.id, "")
     for path, entity, key in _keys(body):
-        yield from keys.problems(entity, key, path, spoiled=spoiled(*path))
+        if not keys.is_plain(key) or reading.errors:
+            yield from keys.problems(entity, key, path, spoiled=spoiled(*path))
+        mapping_id = key.get("mapping_id")
+        if (
+            mapping_id
+            and master is not None
+            and mapping.by_mapping_id(master, scope, entity, mapping_id) is None
+        ):
+            yield entry((*path, "mapping_id"), "The tenant has no such mapping", "unknown_mapping")
     window = body.get("delivery_window")
     if window is not None:
         yield from windows.problems(window, ("delivery_window",), spoiled)
@@ -100,17 +110,6 @@ def _keys(body: dict[str, Any]) -> drops.Keys:
     yield from drops.keys_of(body.get("drops") or (), ("drops",))
 
 
-def _unknown_mappings(command: Command, master: MasterData) -> list[ErrorEntry]:
-    """An id of a mapping that is none of the caller's can never become one (K03)."""
-    scope = Scope(command.caller.id, "")
-    return [
-        entry((*path, "mapping_id"), "The tenant has no such mapping", "unknown_mapping")
-        for path, entity, key in _keys(command.body)
-        if (mapping_id := key.get("mapping_id"))
-        and mapping.by_mapping_id(master, scope, entity, mapping_id) is None
-    ]
-
-
 def _waits_on_gap(order: OrderState, command: Command) -> bool:
     return (
         order.command_id == command.id
@@ -122,7 +121,7 @@ def _waits_on_gap(order: OrderState, command: Command) -> bool:
 def _refusal(command: Command, world: World, pair: Pair | None, now: datetime) -> Effects | None:
     if not command.caller.active:
         return _refused(command, pair, now, Code.NOT_ALLOWED, refusals.INACTIVE)
-    errors = together(command, [*_rules(command), *_unknown_mappings(command, world.master)])
+    errors = together(command, _rules(command, world.master))
     if errors:
         log = _log(command, pair, now, "refused", code=Code.INVALID, text=refusals.INVALID)
         return Effects(refusals.invalid(errors), logs=[log])
@@ -151,40 +150,41 @@ def _order(
     translation: Translation,
     now: datetime,
 ) -> OrderState:
-    """The order as far as it is mapped; nothing of it is sent yet."""
+    """The order as far as it is mapped, an object of its own; nothing of it is sent yet."""
     body = command.body
     step = None
     if translation.origin_gaps:
         step = status.ORIGIN_MAPPED
     elif translation.destination_gaps:
         step = status.MASTER_MAPPED
-    state = before or OrderState(
-        id=command.derive("order"),
-        origin_id=pair.origin.id,
-        destination_id=pair.destination.id,
-        origin_number=body["origin_order_number"],
-        command_id=command.id,
-        correlation_id=command.correlation_id,
-        accepted_at=command.accepted_at,
-        created_at=now,
-        updated_at=now,
-        origin_document={},
-        po=body.get("po"),
-        origin_system=Side.of(pair.origin, command.system_name).scope.system,
-        origin_instance=command.instance_name,
-        units=body.get("units") or "gallons",
-        created_by_hauler=bool(body.get("created_by_hauler")),
-    )
-    return replace(
-        state,
-        updated_at=now,
-        origin_document=translation.origin,
-        master_document=translation.master,
-        destination_document=translation.destination,
-        mapping=step or status.DESTINATION_MAPPED,
-        failed_at_step=step,
-        message=_missing(translation),
-    )
+    if before is not None:
+        order = replace(before)
+    else:
+        order = OrderState(
+            id=command.derive("order"),
+            origin_id=pair.origin.id,
+            destination_id=pair.destination.id,
+            origin_number=body["origin_order_number"],
+            command_id=command.id,
+            correlation_id=command.correlation_id,
+            accepted_at=command.accepted_at,
+            created_at=now,
+            updated_at=now,
+            origin_document={},
+            po=body.get("po"),
+            origin_system=Side.of(pair.origin, command.system_name).scope.system,
+            origin_instance=command.instance_name,
+            units=body.get("units") or "gallons",
+            created_by_hauler=bool(body.get("created_by_hauler")),
+        )
+    order.updated_at = now
+    order.origin_document = translation.origin
+    order.master_document = translation.master
+    order.destination_document = translation.destination
+    order.mapping = step or status.DESTINATION_MAPPED
+    order.failed_at_step = step
+    order.message = _missing(translation)
+    return order
 
 
 def _missing(translation: Translation) -> str | None:
@@ -221,12 +221,12 @@ def _wait_for_mapping(
 def _request(command: Command, pair: Pair, order: OrderState, now: datetime) -> Effects:
     """The pair accepts by hand: the mapped order is asked for, and its create waits (X06, K38)."""
     message = f"Waiting for acceptance by {pair.destination.name}."
-    order = replace(order, delivery=status.REQUESTED)
+    order.delivery = status.REQUESTED
     log = _log(command, pair, now, "waiting", code=Code.MANUAL_ACCEPTANCE, text=message)
     return Effects(
         answer=_waiting(command, Code.MANUAL_ACCEPTANCE, order, message, log),
         order=order,
-        syncs=[_sync(REQUESTED, pair, order)],
+        syncs=[_sync(REQUESTED, pair, order, log["routing"])],
         logs=[log],
         events=[Event("requested", {})],
     )
@@ -234,7 +234,7 @@ def _request(command: Command, pair: Pair, order: OrderState, now: datetime) -> 
 
 def _send(command: Command, pair: Pair, order: OrderState, now: datetime) -> Effects:
     """Mapped on both sides: it goes out, and the answer is told once it is acknowledged (K40)."""
-    order = replace(order, delivery=status.SENT)
+    order.delivery = status.SENT
     log = _log(command, pair, now, "success", code=None, text=f"Sent to {pair.destination.name}.")
     body = {
         "status": status.SYNCED,
@@ -245,7 +245,7 @@ def _send(command: Command, pair: Pair, order: OrderState, now: datetime) -> Eff
     return Effects(
         answer=Answer("done", 200, None, body),
         order=order,
-        syncs=[_sync(CREATED, pair, order)],
+        syncs=[_sync(CREATED, pair, order, log["routing"])],
         logs=[log],
         events=[Event("sent", {})],
     )
@@ -264,12 +264,12 @@ def _waiting(
     return Answer("waiting", http_status_of(code), str(code), body)
 
 
-def _sync(kind: str, pair: Pair, order: OrderState) -> Sync:
+def _sync(kind: str, pair: Pair, order: OrderState, way: routing.Routing) -> Sync:
     return Sync(
         receiver=pair.destination,
         type=kind,
         members={"order": order.destination_document},
-        routing=routing.of_order(pair, order.origin_system, order.origin_instance),
+        routing=way,
     )
 
 

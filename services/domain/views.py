@@ -1,0 +1,57 @@
+"""What a reader is shown of an order (R089, R090, K08, K20, K30, K43)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from schemas.dump import iso_utc
+from services.domain import routing, status
+from services.domain.tenants import Directory, Pair
+from services.domain.world import OrderState
+
+Document = dict[str, Any]
+
+
+def order_document(
+    order: OrderState, tenant_ids: Collection[str], directory: Directory
+) -> Document:
+    """The flat document of order/get, with `order` as the caller's own view of it.
+
+    `tenant_ids` are the caller's tenants; of both sides of the pair the origin's view is shown.
+    `directory` must hold both tenants of the order. Times are UTC, tenants by name (K30).
+    """
+    origin = directory.by_id[order.origin_id]
+    destination = directory.by_id[order.destination_id]
+    pair = directory.pair(origin, destination) or Pair("", origin, destination)
+    # K20: the destination hauls for the origin, unless the hauler itself created the order.
+    hauler, client = (origin, destination) if order.created_by_hauler else (destination, origin)
+    return {
+        "_id": order.id,
+        "status": status.of(order),
+        "failed_at_step": status.failed_at_step(order),
+        "progression_state": status.progression_state(order.progress),
+        "trip_status": order.progress,
+        "eta": None,
+        "delivery_eta": None,
+        "assigned_to": None,
+        "hauled_by": hauler.name,
+        "hauled_by_id": hauler.id,
+        "hauled_for": client.name,
+        "hauled_for_id": client.id,
+        "units": order.units,
+        "routing": routing.of_order(pair, order.origin_system, order.origin_instance),
+        "origin_order": order.origin_document,
+        "master_order": order.master_document,
+        "destination_order": order.destination_document,
+        "created_at": iso_utc(order.created_at),
+        "updated_at": iso_utc(order.updated_at),
+        "order": own_view(order, tenant_ids),
+    }
+
+
+def own_view(order: OrderState, tenant_ids: Collection[str]) -> Document | None:
+    """The order in the caller's words; None for a destination it is not mapped to yet."""
+    if order.origin_id in tenant_ids:
+        return order.origin_document
+    return order.destination_document
