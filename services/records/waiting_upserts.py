@@ -27,7 +27,7 @@ async def of_keys(connection: Connection, entity_keys: Iterable[str]) -> dict[st
     if not wanted:
         return {}
     rows = await connection.fetch(
-        "SELECT tenant_id, command_id, entity_key, wait_on, record FROM reference_waiting"
+        "SELECT tenant_id, command_id, entity_key, wake_on, record FROM reference_waiting"
         " WHERE entity_key = ANY($1::text[]) ORDER BY entity_key FOR UPDATE",
         wanted,
     )
@@ -36,7 +36,7 @@ async def of_keys(connection: Connection, entity_keys: Iterable[str]) -> dict[st
             row["tenant_id"],
             row["command_id"],
             row["entity_key"],
-            tuple(row["wait_on"]),
+            tuple(row["wake_on"]),
             stored.load(row["record"]),
         )
         for row in rows
@@ -53,6 +53,8 @@ DO UPDATE SET wake_on = excluded.wake_on, runnable = false
 
 async def park(connection: Connection, upserts: Sequence[WaitingUpsert]) -> None:
     """Keep these until one of their tokens is woken."""
+    if not upserts:
+        return
     await connection.executemany(
         _PARK,
         [

@@ -64,11 +64,11 @@ CREATE TABLE reference_waiting (
     tenant_id text NOT NULL,
     command_id text NOT NULL,
     entity_key text NOT NULL UNIQUE,
-    wait_on text[] NOT NULL,
+    wake_on text[] NOT NULL,
     runnable boolean NOT NULL DEFAULT false,
     record bytea NOT NULL,
     arrived_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, command_id)
 );
-CREATE INDEX reference_waiting_on ON reference_waiting USING gin (wait_on);
+CREATE INDEX reference_waiting_wake_on ON reference_waiting USING gin (wake_on);
 CREATE INDEX reference_waiting_runnable ON reference_waiting (arrived_at) WHERE runnable;

@@ -1,0 +1,210 @@
+"""The pipeline on a real database, fed with records as a stream would feed it.
+
+History is given as commands: tenants, mappings and orders all come in through the pipeline.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+
+from services.commands.lane_loop import LaneLoop
+from services.commands.pipeline import Pipeline
+from services.kit.cloudevents import Record, Source
+from services.kit.database import Pool, open_pool, transaction
+from services.kit.outbox import unpack_headers
+
+MIDNIGHT_MS = 1_790_000_000_000
+
+
+class Hub:
+    """Feeds a pipeline and looks at what it stored."""
+
+    def __init__(self, pool: Pool, dsn: str) -> None:
+        self.pool = pool
+        self.pipeline = Pipeline("order-intake")
+        self.lanes = LaneLoop(pool, dsn, service="order-intake")
+        self._offsets = itertools.count()
+
+    def record(
+        self,
+        operation: str,
+        body: Any,
+        *,
+        origin: str | None = "operator",
+        partner: str | None = None,
+        command_id: str | None = None,
+        topic: str | None = None,
+        headers: Mapping[str, bytes | None] | None = None,
+        value: bytes | None = None,
+    ) -> Record:
+        """A command record, on the topic it belongs on unless told otherwise."""
+        offset = next(self._offsets)
+        base = "crossroads.reference" if operation.startswith("reference") else "crossroads.orders"
+        all_headers: dict[str, bytes | None] = {
+            "ce_specversion": b"1.0",
+            "ce_id": (command_id or f"command-{offset}").encode(),
+            "ce_source": b"/test",
+            "ce_type": f"crossroads.{operation}.v1".encode(),
+        }
+        if origin is not None:
+            all_headers["ce_origintenant"] = origin.encode()
+        if partner is not None:
+            all_headers["ce_desttenant"] = partner.encode()
+        all_headers.update(headers or {})
+        return Record(
+            source=Source("test-cluster", topic or base, 0, offset),
+            key=f"key-{offset}".encode(),
+            value=orjson.dumps(body) if value is None else value,
+            headers=tuple(all_headers.items()),
+            timestamp_ms=MIDNIGHT_MS + offset,
+        )
+
+    async def process(self, *records: Record) -> list[dict[str, Any]]:
+        """Take these records in one batch; the outgoing records it caused, in their order."""
+        before = await self.pool.fetchval("SELECT coalesce(max(id), 0) FROM outbox")
+        async with transaction(self.pool) as connection:
+            await self.pipeline.process(connection, records)
+        return await self.outgoing(before)
+
+    async def outgoing(self, after: int = 0) -> list[dict[str, Any]]:
+        """What stands in the outbox: topic, headers as text, value as JSON."""
+        rows = await self.pool.fetch("SELECT * FROM outbox WHERE id > $1 ORDER BY id", after)
+        return [
+            {
+                "id": row["id"],
+                "kind": row["kind"],
+                "topic": row["topic"],
+                "key": row["key"],
+                "headers": {
+                    name: None if value is None else value.decode("utf-8", "replace")
+                    for name, value in unpack_headers(row["headers"])
+                },
+                "value": _json(row["value"]),
+                "raw": row["value"],
+            }
+            for row in rows
+        ]
+
+    async def reference(self, kind: str, *items: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Upsert reference data as the operator."""
+        return await self.process(
+            *(self.record(f"reference.upsert-{kind}", item) for item in items)
+        )
+
+    async def drain(self) -> list[dict[str, Any]]:
+        """Let the lane loop do all there is to do; what it caused."""
+        before = await self.pool.fetchval("SELECT coalesce(max(id), 0) FROM outbox")
+        await self.lanes.drain()
+        return await self.outgoing(before)
+
+
+def _json(value: bytes | None) -> Any:
+    try:
+        return orjson.loads(value or b"null")
+    except orjson.JSONDecodeError:
+        return None
+
+
+def results(outgoing: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The values of the results among outgoing records."""
+    return [each["value"] for each in outgoing if ".results." in each["topic"]]
+
+
+def syncs(outgoing: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The sync records among outgoing records."""
+    return [each for each in outgoing if ".sync." in each["topic"]]
+
+
+@asynccontextmanager
+async def hub(dsn: str) -> AsyncIterator[Hub]:
+    """A hub on a migrated database."""
+    pool = await open_pool(dsn, application_name="test hub", max_size=8)
+    try:
+        yield Hub(pool, dsn)
+    finally:
+        await pool.close()
+
+
+async def two_companies(hub: Hub, origin: str, destination: str, **pair: Any) -> None:
+    """Two tenants with a pair, one site with two tanks, two products, a terminal, a supplier."""
+    await hub.reference(
+        "tenant",
+        {"slug": origin, "name": f"{origin.upper()} Fuels", "systems": [{"name": "dispatch"}]},
+        {"slug": destination, "name": f"{destination.upper()} Haul", "systems": [{"name": "tms"}]},
+    )
+    await hub.reference("pair", {"origin": origin, "destination": destination, **pair})
+    await hub.reference("record", *master_records())
+    await hub.reference("mapping", *mappings(origin, "dispatch", "o"))
+    await hub.reference("mapping", *mappings(destination, "tms", "d"))
+
+
+def master_records() -> list[dict[str, Any]]:
+    """The master data both companies map to."""
+    return [
+        {"goid": "product_REGULAR", "entity": "product", "name": "Regular"},
+        {"goid": "product_DIESEL", "entity": "product", "name": "Diesel"},
+        {"goid": "terminal_NORTH1", "entity": "terminal", "name": "North"},
+        {"goid": "company_SUPPLY", "entity": "company", "name": "Supply Co"},
+        {
+            "goid": "site_MAIN01",
+            "entity": "site",
+            "name": "Main Street",
+            "tanks": [
+                {"goid": "tank_MAIN01A", "number": 1, "product": "product_REGULAR"},
+                {"goid": "tank_MAIN01B", "number": 2, "product": "product_DIESEL"},
+            ],
+        },
+    ]
+
+
+def mappings(tenant: str, system: str, prefix: str) -> list[dict[str, Any]]:
+    """One company's words for all of it; ids begin with `prefix`."""
+    words = [
+        ("product", "reg", "product_REGULAR"),
+        ("product", "dsl", "product_DIESEL"),
+        ("terminal", "north", "terminal_NORTH1"),
+        ("company", "sup", "company_SUPPLY"),
+        ("site", "main", "site_MAIN01"),
+    ]
+    return [mapping(tenant, system, prefix, *word) for word in words]
+
+
+def mapping(
+    tenant: str, system: str, prefix: str, entity: str, word: str, goid: str
+) -> dict[str, Any]:
+    """One mapping of a company."""
+    item: dict[str, Any] = {
+        "tenant": tenant,
+        "system": system,
+        "entity": entity,
+        "source_id": f"{prefix}-{word}",
+        "source_name": f"{prefix.upper()} {word}",
+        "goid": goid,
+    }
+    if entity == "site":
+        item["tanks"] = [
+            {"tank_id": "1", "product_source_id": f"{prefix}-reg", "tank_goid": "tank_MAIN01A"},
+            {"tank_id": "2", "product_source_id": f"{prefix}-dsl", "tank_goid": "tank_MAIN01B"},
+        ]
+    return item
+
+
+def order(number: str, **changes: Any) -> dict[str, Any]:
+    """A valid order of one drop in the origin's words."""
+    return {
+        "origin_order_number": number,
+        "delivery_window": {"start": "2026-11-23T08:00:00Z", "end": "2026-11-23T12:00:00Z"},
+        "drops": [
+            {
+                "site": {"source_id": "o-main", "tank_id": "1"},
+                "product": {"source_id": "o-reg"},
+                "volume": 5000,
+            }
+        ],
+        **changes,
+    }
