@@ -123,23 +123,22 @@ class AtLeastOnce:
             return False
 
     async def _partitions(self, topic: str, looks: int = _METADATA_LOOKS) -> list[int]:
-        """The topic's partitions; raises what closes the topic.
+        """The topic's partitions; raises UnknownTopicOrPartitionError where it is not there.
 
-        Asked before anything is sent: a produce to a missing topic is retried without a word.
+        Asked before anything is sent: a produce to a missing topic is retried without a word. And
+        asked about all topics, never by name: a client that names a topic it misses makes brokers
+        create it, with a partition count nobody chose. So no topic is ever tracked by this client.
         """
-        client = self._open().client
+        cluster = self._open().client.cluster
         for look in range(looks):
-            known = client.cluster.partitions_for_topic(topic)
+            known = cluster.partitions_for_topic(topic)
             if known:
                 return sorted(known)
             if look:
                 await asyncio.sleep(_METADATA_PAUSE_SECONDS)
-            client.add_topic(topic)
             if not await self._refresh_metadata():
                 raise BrokerAway
-            if topic in client.cluster.unauthorized_topics:
-                raise kafka_errors.TopicAuthorizationFailedError(topic)
-        known = client.cluster.partitions_for_topic(topic)
+        known = cluster.partitions_for_topic(topic)
         if not known:
             raise kafka_errors.UnknownTopicOrPartitionError(topic)
         return sorted(known)

@@ -104,7 +104,7 @@ def told_value(row: Row) -> bytes | None:
     same bytes.
     """
     silent = row.told_before or row.told is not None or row.waiting_id is None
-    if row.kind is not RowKind.FINAL or silent:
+    if row.kind is not RowKind.FINAL or row.value is None or silent:
         return None
     final: dict[str, Any] = orjson.loads(row.value or b"null")
     body = final.get("body")

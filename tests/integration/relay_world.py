@@ -1,0 +1,160 @@
+"""What the relay's tests share: rows to store, topics to read, relays to run."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.structs import ConsumerRecord
+
+from services.kit.outbox import OutgoingRow, RowKind, store
+from services.relay.at_least_once import AtLeastOnce
+from services.relay.loop import Relay
+
+DEADLINE_SECONDS = 40.0
+
+
+async def until(
+    condition: Callable[[], Awaitable[Any]], *, seconds: float = DEADLINE_SECONDS
+) -> Any:
+    """What `condition` answers, as soon as it is true."""
+    async with asyncio.timeout(seconds):
+        while not (found := await condition()):  # noqa: ASYNC110 - a query has no event
+            await asyncio.sleep(0.02)
+        return found
+
+
+def sync(topic: str, order: str, n: int, cause: bytes | None = None, **more: Any) -> OutgoingRow:
+    """The n-th sync record of an order for the tenant of `topic`."""
+    return OutgoingRow(
+        kind=RowKind.SYNC, topic=topic, key=order.encode(), value=b'{"n":%d}' % n,
+        headers=[("ce_id", f"{order}-{n}".encode()), ("ce_sequence", str(n).encode())],
+        shard_key=order, stream=f"{order}/{topic}", cause=cause, **more,
+    )  # fmt: skip
+
+
+def final(topic: str, order: str, cause: bytes, **more: Any) -> OutgoingRow:
+    """The final result of the command `cause` on an order."""
+    value = {
+        "command_id": cause.hex(), "operation": "order.create", "outcome": "done",
+        "http_status": 200, "code": None, "body": {"status": "synced", "message": None, "log": 1},
+    }  # fmt: skip
+    return OutgoingRow(
+        kind=RowKind.FINAL, topic=topic, key=order.encode(), value=orjson.dumps(value),
+        headers=[("ce_id", f"final-{cause.hex()}".encode()), ("ce_type", b"result")],
+        shard_key=order, stream=None, cause=cause, **more,
+    )  # fmt: skip
+
+
+def waiting(topic: str, order: str, cause: bytes, shard_key: str | None = None) -> OutgoingRow:
+    """A waiting result of the command `cause`."""
+    return OutgoingRow(
+        kind=RowKind.WAITING, topic=topic, key=order.encode(), value=b'{"outcome":"waiting"}',
+        headers=[("ce_id", f"waiting-{cause.hex()}".encode())], shard_key=shard_key or order,
+        stream=None, cause=cause,
+    )  # fmt: skip
+
+
+async def put(dsn: str, rows: Sequence[OutgoingRow]) -> list[int]:
+    """Store rows in a transaction of their own; their ids."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with connection.transaction():
+            return await store(connection, rows)
+    finally:
+        await connection.close()
+
+
+async def value_of(dsn: str, query: str, *arguments: Any) -> Any:
+    """The one value a query answers."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(query, *arguments)
+    finally:
+        await connection.close()
+
+
+async def left(dsn: str) -> int:
+    """How many rows wait in either table."""
+    query = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_parked)"
+    return int(await value_of(dsn, query))
+
+
+async def emptied(dsn: str) -> None:
+    """Wait until every row was published and deleted."""
+
+    async def empty() -> bool:
+        return await left(dsn) == 0
+
+    await until(empty)
+
+
+async def create_topics(kafka: str, *names: str, partitions: int = 1) -> None:
+    """Create topics."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, partitions, 1) for name in names])
+    finally:
+        await admin.close()
+
+
+async def read(kafka: str, topic: str, partitions: int = 1) -> list[ConsumerRecord[bytes, bytes]]:
+    """All records of a topic now, by partition and offset."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        all_of_it = [TopicPartition(topic, number) for number in range(partitions)]
+        ends = await consumer.end_offsets(all_of_it)
+        consumer.assign(all_of_it)
+        found: list[ConsumerRecord[bytes, bytes]] = []
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while len(found) < sum(ends.values()):
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    found.extend(records)
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+    finally:
+        await consumer.stop()
+
+
+def ids(records: Sequence[ConsumerRecord[bytes, bytes]]) -> list[str]:
+    """The ce_id of each record."""
+    return [dict(record.headers)["ce_id"].decode() for record in records]
+
+
+def name(prefix: str) -> str:
+    """A topic name that no other test has."""
+    return f"{prefix}-{secrets.token_hex(4)}"
+
+
+def a_cause() -> bytes:
+    """A command nobody else has."""
+    return secrets.token_bytes(16)
+
+
+@asynccontextmanager
+async def relay(dsn: str, kafka: str) -> AsyncIterator[Relay]:
+    """A relay that runs within the block."""
+    delivery = AtLeastOnce({"bootstrap_servers": kafka, "metadata_max_age_ms": 1000})
+    async with running(Relay(dsn, delivery)) as one:
+        yield one
+
+
+@asynccontextmanager
+async def running(one: Relay) -> AsyncIterator[Relay]:
+    """Run a relay within the block; what made it end is raised."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(one.run(stop))
+    try:
+        yield one
+    finally:
+        stop.set()
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await task
