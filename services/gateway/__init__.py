@@ -1,0 +1,1 @@
+"""HTTP: one more producer of the same commands, and the way to read orders and reference data."""

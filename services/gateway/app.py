@@ -1,0 +1,69 @@
+"""The gateway's process: everything it works with, put together in one place."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from services.gateway.board import AnswerBoard
+from services.gateway.hub import Hub, look_in
+from services.gateway.rates import Rates
+from services.gateway.routes import application
+from services.gateway.sending import KafkaSender
+from services.gateway.watch import Watch
+from services.kit import process
+from services.kit.database import open_pool
+from services.kit.health import Health
+from services.kit.listening import Listener
+from services.kit.migrations import require_current
+from services.kit.outbox import PUBLISHED_CHANNEL
+from services.kit.process import Parts
+from services.kit.settings import Settings
+
+SERVICE = "gateway"
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[Parts]:
+    """Everything the gateway needs; its own application is served on the HTTP port.
+
+    Raises SchemaTooOld, and what `is_away` knows when the database does not answer at the start.
+    """
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(
+            await open_pool(settings.database_url, application_name=SERVICE)
+        )
+        async with pool.acquire() as connection:
+            await require_current(connection)
+        reading = pool
+        if settings.reading_address != settings.database_url:
+            reading = await stack.enter_async_context(
+                await open_pool(settings.reading_address, application_name=SERVICE)
+            )
+        sender = KafkaSender(settings)
+        stack.push_async_callback(sender.close)
+        sender.start()
+        board = AnswerBoard(look_in(pool))
+        listener = Listener(settings.database_url, [PUBLISHED_CHANNEL], application_name=SERVICE)
+        hub = Hub(
+            pool=pool,
+            reading=reading,
+            sender=sender,
+            board=board,
+            rates=Rates(settings.http_rate_limit),
+        )
+        watch = Watch(hub)
+        health = Health(watch.checks())
+        yield Parts(
+            app=application(hub, health),
+            health=health,
+            work={
+                "answers": board.run,
+                "announcements": lambda stopping: board.announce(listener, stopping),
+                "listener": listener.run,
+                "watch": watch.run,
+            },
+        )
+
+
+def run(settings: Settings | None = None) -> int:
+    """Serve until SIGTERM; the exit code."""
+    return process.run(SERVICE, build, settings)

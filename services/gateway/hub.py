@@ -1,0 +1,70 @@
+"""What every route of the gateway works with, put together once by `app`."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import asyncpg
+from starlette.requests import Request
+
+from services.gateway.board import AnswerBoard, Look, Room
+from services.gateway.rates import Rates
+from services.gateway.sending import Sender
+from services.kit.database import Connection, Pool, is_away
+from services.kit.errors import DatabaseAway
+from services.records import answers, credentials
+from services.records.answers import TellableAnswer, Wanted
+
+_ACQUIRE_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Hub:
+    """The gateway's connections and its callers; `reading` may be a replica's pool."""
+
+    pool: Pool
+    reading: Pool
+    sender: Sender
+    board: AnswerBoard
+    rates: Rates
+    room: Room = field(default_factory=Room)
+    _token_key: bytes | None = None
+
+    async def token_key(self, connection: Connection) -> bytes:
+        """The key of access tokens; it is read once, for it never changes."""
+        if self._token_key is None:
+            self._token_key = await credentials.token_key(connection)
+        return self._token_key
+
+
+def hub_of(request: Request) -> Hub:
+    """The hub of the application that serves this request."""
+    hub: Hub = request.app.state.hub
+    return hub
+
+
+@asynccontextmanager
+async def reading(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection for single statements; raises DatabaseAway where there is none to be had."""
+    try:
+        async with pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+            yield connection
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        OSError,
+    ) as error:
+        if not is_away(error):
+            raise
+        raise DatabaseAway(f"The database does not answer: {error!r}") from error
+
+
+def look_in(pool: Pool) -> Look:
+    """How the board looks for answers in this database."""
+
+    async def look(wanted: Sequence[Wanted]) -> list[tuple[Wanted, TellableAnswer]]:
+        async with reading(pool) as connection:
+            return await answers.tellable(connection, wanted)
+
+    return look

@@ -1,0 +1,101 @@
+"""Every path of the gateway: the operations, their documentation, and nothing from elsewhere."""
+
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+from swagger_ui_bundle import swagger_ui_path
+
+from schemas.operations import operation
+from services.gateway import auth, commands, examples, orders, reference
+from services.gateway.edge import Edge
+from services.gateway.hub import Hub
+from services.gateway.openapi import describe
+from services.kit.health import Health, health_routes
+
+_ASSETS = "/docs/assets"
+
+
+def application(hub: Hub, health: Health) -> FastAPI:
+    """The application with all its routes; `hub` is found at `app.state.hub`."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.hub = hub
+    app.add_middleware(Edge)
+    _order_routes(app)
+    _reference_routes(app)
+    _document_routes(app)
+    app.router.routes.extend(health_routes(health))
+    return app
+
+
+def _order_routes(app: FastAPI) -> None:
+    create = orders.create_route()
+
+    async def order_create(request: Request) -> Response:
+        return await commands.take(request, create)
+
+    _post(app, create.operation.path, order_create, examples.order_create())
+    _post(app, operation("order.get").path, orders.get, examples.order_get())
+    _post(app, "/auth/token", auth.token, examples.token())
+
+
+def _reference_routes(app: FastAPI) -> None:
+    for route in reference.ROUTES:
+        upserted = operation(route.upsert)
+        described = examples.reference_post(
+            route.name, f"{upserted.name}.v1", route.example, upserted.scope
+        )
+        _post(app, upserted.path, _with(reference.upsert, route), described)
+        app.add_api_route(
+            upserted.path,
+            _with(reference.listed, route),
+            methods=["GET"],
+            response_class=Response,
+            openapi_extra=examples.reference_list(route.name, route.filters),
+        )
+
+
+def _document_routes(app: FastAPI) -> None:
+    described: list[dict[str, Any]] = []
+
+    async def openapi(_: Request) -> Response:
+        # Made at the first request: workers and tests that never ask do not pay for it.
+        if not described:
+            described.append(describe(app))
+        return JSONResponse(described[0])
+
+    async def docs(_: Request) -> Response:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title="Crossroads",
+            swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{_ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{_ASSETS}/favicon-32x32.png",
+        )
+
+    async def console(_: Request) -> Response:
+        return RedirectResponse("/docs", 307)
+
+    app.add_route("/openapi.json", openapi, methods=["GET"])
+    app.add_route("/docs", docs, methods=["GET"])
+    app.add_route("/console", console, methods=["GET"])
+    app.mount(_ASSETS, StaticFiles(directory=swagger_ui_path))
+
+
+def _post(app: FastAPI, path: str, endpoint: Any, described: dict[str, Any]) -> None:
+    app.add_api_route(
+        path, endpoint, methods=["POST"], response_class=Response, openapi_extra=described
+    )
+
+
+def _with(handler: Any, route: reference.ReferenceRoute) -> Any:
+    async def endpoint(request: Request) -> Response:
+        response: Response = await partial(handler, route=route)(request)
+        return response
+
+    endpoint.__name__ = f"{handler.__name__}_{route.name}"
+    return endpoint
