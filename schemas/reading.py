@@ -6,13 +6,16 @@ from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import CoreSchema, SchemaValidator
+from pydantic_core import CoreSchema, ErrorDetails, SchemaValidator
 
 from schemas.errors import ErrorEntry
 
 Path = tuple[str | int, ...]
 
 UNKNOWN = "extra_forbidden"
+
+MAX_ERRORS = 1_000
+"""More are counted, not listed: a mebibyte of zeros for drops is half a million errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +35,15 @@ class Reading:
     wellformed: dict[str, Any]
 
     def spoiled(self, *path: str | int) -> bool:
-        """Whether an error lies at or below this path, given without `body`.
+        """Whether an error lies at, above or below this path, given without `body`.
 
         A rule about what is missing there then has nothing to add: it was there, and wrong.
         """
         loc = ["body", *path]
-        return any(entry["loc"][: len(loc)] == loc for entry in self.errors)
+        return any(
+            all(there == here for there, here in zip(entry["loc"], loc, strict=False))
+            for entry in self.errors
+        )
 
 
 def read(adapter: TypeAdapter[Any], raw: Any, *, strict: bool = False) -> Reading:
@@ -49,8 +55,24 @@ def read(adapter: TypeAdapter[Any], raw: Any, *, strict: bool = False) -> Readin
     try:
         value: dict[str, Any] = adapter.validate_python(raw)
     except ValidationError as error:
-        return _explain(adapter, raw, _faults(error), strict=strict)
-    return Reading(value=value, errors=[], unknown=[], wellformed=value)
+        faults = _faults(error)
+    else:
+        return Reading(value=value, errors=[], unknown=[], wellformed=value)
+    wrong = faults if strict else [fault for fault in faults if fault["type"] != UNKNOWN]
+    if len(wrong) > MAX_ERRORS:
+        return _hopeless(raw, wrong)
+    return _explain(adapter, raw, faults, wrong)
+
+
+def _hopeless(raw: Any, wrong: Sequence[ErrorDetails]) -> Reading:
+    """The first errors and how many more there are; rules have nothing to add to those."""
+    rest: ErrorEntry = {
+        "loc": ["body"],
+        "msg": f"There are {len(wrong) - MAX_ERRORS} further errors",
+        "type": "too_many_errors",
+    }
+    told = in_document_order(raw, map(_entry, wrong[:MAX_ERRORS]))
+    return Reading(value=None, errors=[*told, rest], unknown=[], wellformed={})
 
 
 def in_document_order(raw: Any, errors: Iterable[ErrorEntry]) -> list[ErrorEntry]:
@@ -84,29 +106,23 @@ def in_document_order(raw: Any, errors: Iterable[ErrorEntry]) -> list[ErrorEntry
     return sorted(errors, key=place)
 
 
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    loc: Path
-    msg: str
-    type: str
-
-
-def _faults(error: ValidationError) -> list[_Fault]:
-    entries = error.errors(include_url=False, include_context=False, include_input=False)
-    return [_Fault(entry["loc"], entry["msg"], entry["type"]) for entry in entries]
+def _faults(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False, include_context=False, include_input=False)
 
 
 def _explain(
-    adapter: TypeAdapter[Any], raw: Any, faults: Sequence[_Fault], *, strict: bool
+    adapter: TypeAdapter[Any],
+    raw: Any,
+    faults: Sequence[ErrorDetails],
+    wrong: Sequence[ErrorDetails],
 ) -> Reading:
-    unknown = [fault for fault in faults if fault.type == UNKNOWN]
-    wrong = faults if strict else [fault for fault in faults if fault.type != UNKNOWN]
+    unknown = [fault for fault in faults if fault["type"] == UNKNOWN]
     names = [
         ".".join(str(part) for part in entry["loc"][1:])
         for entry in in_document_order(raw, map(_entry, unknown))
     ]
     if not wrong:
-        value = adapter.validate_python(_without(raw, [fault.loc for fault in unknown]))
+        value = adapter.validate_python(_without(raw, [fault["loc"] for fault in unknown]))
         return Reading(value=value, errors=[], unknown=names, wellformed=value)
     return Reading(
         value=None,
@@ -116,14 +132,16 @@ def _explain(
     )
 
 
-def _entry(fault: _Fault) -> ErrorEntry:
-    return {"loc": ["body", *fault.loc], "msg": fault.msg, "type": fault.type}
+def _entry(fault: ErrorDetails) -> ErrorEntry:
+    return {"loc": ["body", *fault["loc"]], "msg": fault["msg"], "type": fault["type"]}
 
 
-def _wellformed(adapter: TypeAdapter[Any], raw: Any, faults: Sequence[_Fault]) -> dict[str, Any]:
+def _wellformed(
+    adapter: TypeAdapter[Any], raw: Any, faults: Sequence[ErrorDetails]
+) -> dict[str, Any]:
     if not isinstance(raw, dict):
         return {}
-    rest = _without(raw, [fault.loc for fault in faults if fault.type != "missing"])
+    rest = _without(raw, [fault["loc"] for fault in faults if fault["type"] != "missing"])
     value: dict[str, Any] = _partial(adapter).validate_python(rest)
     return value
 

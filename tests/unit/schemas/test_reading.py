@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.orders import CREATE_ORDER
-from schemas.reading import in_document_order, read
+from schemas.reading import MAX_ERRORS, in_document_order, read
 from schemas.reference import UPSERT_TENANT
 
 JSON = st.recursive(
@@ -155,7 +155,9 @@ def test_a_key_whose_only_member_is_wrong_is_told_from_an_empty_one(body: dict[s
     reading = read(CREATE_ORDER, body)
     assert reading.wellformed["drops"][0]["site"] == reading.wellformed["drops"][1]["site"] == {}
     assert reading.spoiled("drops", 0, "site")
+    assert reading.spoiled("drops", 0, "site", "source_id", "deeper")
     assert not reading.spoiled("drops", 1, "site")
+    assert not reading.spoiled("drops", 0, "site", "source_name")
 
 
 @pytest.mark.parametrize("raw", [None, [], "text", 5, True])
@@ -233,3 +235,24 @@ def test_the_wellformed_part_of_a_spoiled_order_is_the_order_without_what_is_wro
     reading = read(CREATE_ORDER, good)
     assert reading.wellformed == expected
     assert {tuple(error["loc"][1:]) for error in reading.errors} == chosen
+
+
+def test_beyond_a_thousand_errors_the_rest_is_counted(body: dict[str, Any]) -> None:
+    body["drops"] = [0] * 5000
+    reading = read(CREATE_ORDER, body)
+    assert len(reading.errors) == MAX_ERRORS + 1
+    assert reading.errors[0]["loc"] == ["body", "drops", 0]
+    assert reading.errors[-1] == {
+        "loc": ["body"],
+        "msg": "There are 4000 further errors",
+        "type": "too_many_errors",
+    }
+    assert (reading.value, reading.wellformed) == (None, {})
+
+
+def test_any_number_of_unknown_members_is_no_error(body: dict[str, Any]) -> None:
+    expected = CREATE_ORDER.validate_python(copy.deepcopy(body))
+    reading = read(CREATE_ORDER, {**{f"k{number}": 0 for number in range(3000)}, **body})
+    assert reading.value == expected
+    assert reading.unknown[:2] == ["k0", "k1"]
+    assert len(reading.unknown) == 3000
