@@ -19,7 +19,7 @@ from services.kit.errors import DatabaseAway
 
 Pool: TypeAlias = asyncpg.Pool
 Session: TypeAlias = asyncpg.Connection
-Connection: TypeAlias = PoolConnectionProxy
+Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 
 # Every connection ends what hangs. transaction_timeout is there for a process that was frozen
 # between two messages: it holds its row locks through all the others.

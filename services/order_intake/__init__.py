@@ -1,0 +1,1 @@
+"""order-intake: creates, cancels, requests and receipts of orders."""
