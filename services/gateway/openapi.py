@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
 from schemas.documents import DOCUMENTS
 from schemas.generate import json_schema
@@ -49,6 +50,11 @@ def describe(app: FastAPI) -> Schema:
         description=DESCRIPTION,
         routes=app.routes,
     )
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            for method in route.methods:
+                # FastAPI takes every null out of what it merges, and nulls are what examples show.
+                document["paths"][route.path][method.lower()].update(route.openapi_extra or {})
     components = document.setdefault("components", {})
     components["schemas"] = _schemas()
     components["securitySchemes"] = {

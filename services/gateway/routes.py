@@ -38,9 +38,10 @@ def _order_routes(app: FastAPI) -> None:
     async def order_create(request: Request) -> Response:
         return await commands.take(request, create)
 
-    _post(app, create.operation.path, order_create, examples.order_create())
-    _post(app, operation("order.get").path, orders.get, examples.order_get())
-    _post(app, "/auth/token", auth.token, examples.token())
+    get = operation("order.get")
+    _post(app, create.operation.path, order_create, "order.create", examples.order_create())
+    _post(app, get.path, orders.get, "order.get", examples.order_get())
+    _post(app, "/auth/token", auth.token, "auth.token", examples.token())
 
 
 def _reference_routes(app: FastAPI) -> None:
@@ -49,12 +50,15 @@ def _reference_routes(app: FastAPI) -> None:
         described = examples.reference_post(
             route.name, f"{upserted.name}.v1", route.example, upserted.scope
         )
-        _post(app, upserted.path, _with(reference.upsert, route), described)
+        endpoint = _with(reference.upsert, route)
+        _post(app, upserted.path, endpoint, upserted.name, described)
         app.add_api_route(
             upserted.path,
             _with(reference.listed, route),
             methods=["GET"],
             response_class=Response,
+            operation_id=f"reference.{route.name}",
+            tags=["reference"],
             openapi_extra=examples.reference_list(route.name, route.filters),
         )
 
@@ -86,9 +90,15 @@ def _document_routes(app: FastAPI) -> None:
     app.mount(_ASSETS, StaticFiles(directory=swagger_ui_path))
 
 
-def _post(app: FastAPI, path: str, endpoint: Any, described: dict[str, Any]) -> None:
+def _post(app: FastAPI, path: str, endpoint: Any, name: str, described: dict[str, Any]) -> None:
     app.add_api_route(
-        path, endpoint, methods=["POST"], response_class=Response, openapi_extra=described
+        path,
+        endpoint,
+        methods=["POST"],
+        response_class=Response,
+        operation_id=name,
+        tags=[name.partition(".")[0]],
+        openapi_extra=described,
     )
 
 
