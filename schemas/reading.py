@@ -1,7 +1,7 @@
 """Reading a document: its value, or every error at once with what is well-formed (K28, K31)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -33,17 +33,23 @@ class Reading:
     errors: list[ErrorEntry]
     unknown: list[str]
     wellformed: dict[str, Any]
+    _at: frozenset[Path] = field(init=False, repr=False, compare=False, default=frozenset())
+    _above: frozenset[Path] = field(init=False, repr=False, compare=False, default=frozenset())
+
+    def __post_init__(self) -> None:
+        if self.errors:
+            locs = [tuple(entry["loc"]) for entry in self.errors]
+            object.__setattr__(self, "_at", frozenset(locs))
+            above = frozenset(loc[:end] for loc in locs for end in range(1, len(loc)))
+            object.__setattr__(self, "_above", above)
 
     def spoiled(self, *path: str | int) -> bool:
         """Whether an error lies at, above or below this path, given without `body`.
 
         A rule about what is missing there then has nothing to add: it was there, and wrong.
         """
-        loc = ["body", *path]
-        return any(
-            all(there == here for there, here in zip(entry["loc"], loc, strict=False))
-            for entry in self.errors
-        )
+        loc = ("body", *path)
+        return loc in self._above or any(loc[:end] in self._at for end in range(1, len(loc) + 1))
 
 
 def read(adapter: TypeAdapter[Any], raw: Any, *, strict: bool = False) -> Reading:
