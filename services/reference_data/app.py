@@ -1,58 +1,38 @@
-"""The reference-data service, put together."""
+"""The reference-data process: upserts through the pipeline, and topics for every tenant."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from schemas import topics
-from services.commands.lane_loop import LaneLoop
-from services.commands.pipeline import Pipeline
-from services.kit.database import open_pool, transaction
-from services.kit.migrations import require_current
-from services.kit.process import Parts, run
+from schemas.topics import REFERENCE
+from services.commands.worker import worker
+from services.kit import process
+from services.kit.database import open_pool
+from services.kit.process import Parts
 from services.kit.settings import Settings
-from services.kit.stream import Stream
-from services.reference_data import documents
 from services.reference_data.topics import TopicReconciler
 
 SERVICE = "reference-data"
-TITLE = "Crossroads reference data"
-DESCRIPTION = (
-    "Tenants, pairs, master records and mappings: idempotent upserts by their keys, in any order."
+SUMMARY = (
+    "Takes in tenants, pairs, master records and mappings, in any order, "
+    "and lets go on what waited for them."
 )
-# Matched from its start, so only its end is said.
-PATTERN = r"crossroads\.reference(\.[a-z0-9-]{2,40})?$"
 
 
 @asynccontextmanager
 async def build(settings: Settings) -> AsyncIterator[Parts]:
-    """What the process consists of: the stream, the lane loop, and the topics' reconciler."""
-    pool = await open_pool(settings.database_url, application_name=f"crossroads {SERVICE}")
-    try:
-        async with transaction(pool) as connection:
-            await require_current(connection)
-        stream = Stream(
-            settings,
-            service=SERVICE,
-            group=f"{settings.deployment}-{SERVICE}",
-            work=Pipeline(SERVICE),
-            pool=pool,
-            pattern=PATTERN,
-            title=topics.REFERENCE,
-            description=DESCRIPTION,
-        )
-        lanes = LaneLoop(pool, settings.database_url, service=SERVICE)
+    """The parts of this process. Raises what `worker` raises."""
+    name = f"crossroads {SERVICE} topics"
+    async with await open_pool(settings.database_url, application_name=name, max_size=1) as pool:
         reconciler = TopicReconciler(settings, pool)
-        yield Parts(
-            work={"the stream": stream.run, "the lanes": lanes.run, "topics": reconciler.run},
-            checks={"stream": stream.ready},
-            routes=documents.routes(topics.REFERENCE, TITLE, DESCRIPTION),
-        )
-    finally:
-        await pool.close()
+        work = {"topics": reconciler.run}
+        async with worker(
+            settings, service=SERVICE, base=REFERENCE, summary=SUMMARY, work=work
+        ) as parts:
+            yield parts
 
 
-def main() -> int:
-    """Run the service until it is told to stop; the exit code."""
-    return run(SERVICE, build)
+def run(settings: Settings | None = None) -> int:
+    """Serve until SIGTERM; the exit code."""
+    return process.run(SERVICE, build, settings)
