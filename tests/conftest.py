@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from services.kit.migrations import migrate
 from tests.servers import Servers
 
 
@@ -83,8 +84,6 @@ async def _copy(dsn: str, template: str, name: str) -> None:
 
 
 async def _migrate(dsn: str) -> None:
-    from services.kit.migrations import migrate  # noqa: PLC0415
-
     await migrate(dsn)
 
 

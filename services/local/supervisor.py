@@ -22,7 +22,8 @@ LONGEST_DELAY_SECONDS = 5.0
 SETTLED_SECONDS = 30.0
 PROBE_SECONDS = 0.1
 PROBE_READY_SECONDS = 2.0
-DEATHS_BEFORE_GIVING_UP = 8
+PREPARE_AGAIN_SECONDS = 1.0
+FAILED_PREPARATIONS_BEFORE_GIVING_UP = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class _Kept:
         self.process: asyncio.subprocess.Process | None = None
         self.restarts = 0
         self.deaths_before_ready = 0
+        self.failed_preparations: list[LocalError] = []
         self.ready = asyncio.Event()
         self.ending = asyncio.Event()
         self._changed = changed
@@ -106,6 +108,7 @@ class _Kept:
                 (self.ready.set if answers else self.ready.clear)()
                 if answers:
                     self.deaths_before_ready = 0
+                    self.failed_preparations.clear()
                 self._changed()
             await asyncio.sleep(PROBE_READY_SECONDS if answers else PROBE_SECONDS)
 
@@ -116,6 +119,8 @@ class _Kept:
             await self.program.after_start()
         except LocalError as error:
             log.warning("not prepared yet", process=self.program.title, reason=str(error))
+            self.failed_preparations.append(error)
+            await asyncio.sleep(PREPARE_AGAIN_SECONDS)
             return False
         return True
 
@@ -155,6 +160,7 @@ class Supervisor:
 
         Raises:
             StartFailed: one died again and again, or was not ready in time.
+            LocalError: what had to be done after its start failed again and again.
         """
         wanted = set(names)
         for kept in [k for k in self._kept if k.program.name in wanted]:
@@ -167,8 +173,10 @@ class Supervisor:
                 while not kept.ready.is_set():
                     if kept.task is not None and kept.task.done():
                         await kept.task
-                    if kept.deaths_before_ready >= DEATHS_BEFORE_GIVING_UP:
+                    if kept.deaths_before_ready > program.deaths_allowed:
                         raise StartFailed(program.title, "ends as soon as it starts", program.log)
+                    if len(kept.failed_preparations) >= FAILED_PREPARATIONS_BEFORE_GIVING_UP:
+                        raise kept.failed_preparations[-1]
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(kept.ready.wait(), 0.2)
         except TimeoutError as error:
