@@ -144,7 +144,9 @@ async def test_what_cannot_be_read_is_one_dead_letter_and_its_neighbours_pass(
     failed = [each for each in results(out) if each["outcome"] == "failed"]
     if reason not in {"unknown-tenant"} and asked["origin"] is not None:
         assert [each["code"] for each in failed] == [f"record.{reason}"]
-    stored = await world.pool.fetchval("SELECT count(*) FROM commands WHERE operation LIKE 'order%'")
+    stored = await world.pool.fetchval(
+        "SELECT count(*) FROM commands WHERE operation LIKE 'order%'"
+    )
     assert stored == 2, "the id stays free"
 
 
