@@ -171,11 +171,11 @@ def mappings(tenant: str, system: str, prefix: str) -> list[dict[str, Any]]:
         ("company", "sup", "company_SUPPLY"),
         ("site", "main", "site_MAIN01"),
     ]
-    return [mapping(tenant, system, prefix, *word) for word in words]
+    return [mapping(tenant, system, *word, prefix=prefix) for word in words]
 
 
 def mapping(
-    tenant: str, system: str, prefix: str, entity: str, word: str, goid: str
+    tenant: str, system: str, entity: str, word: str, goid: str, *, prefix: str
 ) -> dict[str, Any]:
     """One mapping of a company."""
     item: dict[str, Any] = {

@@ -18,7 +18,7 @@ from services.records.locks import Race, numbers_of, take_exclusive
 from services.records.numbers import number_token
 from tests.integration.hub import Hub, hub, mapping, order, results, syncs, two_companies
 
-REGULAR_AGAIN = mapping("acme", "dispatch", "o", "product", "late", "product_REGULAR")
+REGULAR_AGAIN = mapping("acme", "dispatch", "product", "late", "product_REGULAR", prefix="o")
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ async def test_race_b_an_upsert_waits_out_the_order_that_is_about_to_wait(world:
 
 async def test_race_c_a_child_waits_out_its_parent(world: Hub) -> None:
     parent = {"goid": "product_LATE01", "entity": "product", "name": "Late"}
-    child = mapping("acme", "dispatch", "o", "product", "late", "product_LATE01")
+    child = mapping("acme", "dispatch", "product", "late", "product_LATE01", prefix="o")
     async with held_open(world, world.record("reference.upsert-record", parent)) as commit:
         upserting = started(world.reference("mapping", child))
         await waits_for_a_lock(world, upserting)
@@ -108,7 +108,7 @@ async def test_race_c_a_child_waits_out_its_parent(world: Hub) -> None:
 
 async def test_race_c_a_parent_waits_out_the_child_that_is_about_to_wait(world: Hub) -> None:
     parent = {"goid": "product_LATE01", "entity": "product", "name": "Late"}
-    child = mapping("acme", "dispatch", "o", "product", "late", "product_LATE01")
+    child = mapping("acme", "dispatch", "product", "late", "product_LATE01", prefix="o")
     async with held_open(world, world.record("reference.upsert-mapping", child)) as commit:
         upserting = started(world.reference("record", parent))
         await waits_for_a_lock(world, upserting)
@@ -195,7 +195,7 @@ async def test_two_gaps_closed_at_once_leave_nobody_asleep(world: Hub) -> None:
     wanted = order("T1", supply_owner={"source_id": "o-owner"})
     wanted["drops"][0]["product"] = {"source_id": "o-late"}
     await world.process(world.record("order.create", wanted, origin="acme", partner="haul"))
-    owner = mapping("acme", "dispatch", "o", "company", "owner", "company_SUPPLY")
+    owner = mapping("acme", "dispatch", "company", "owner", "company_SUPPLY", prefix="o")
     async with held_open(world, world.record("reference.upsert-mapping", REGULAR_AGAIN)) as commit:
         other = started(world.reference("mapping", owner))
         await asyncio.sleep(0)
