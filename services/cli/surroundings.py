@@ -1,0 +1,35 @@
+"""Where a command's settings come from: set variables, `.env`, and the stack that runs here."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+ENV_FILE = Path(".env")
+
+
+def join_running_stack(data: Path, *, without: tuple[str, ...] = ()) -> None:
+    """Lead this process to the stack that runs on `data`, if one does.
+
+    What is set already, as a variable or in `.env`, stays; `without` names variables not to take.
+    """
+    from services.local.directory import environment_of_running_stack  # noqa: PLC0415
+
+    found = environment_of_running_stack(data)
+    if found:
+        taken = missing(found, {**_file_values(), **os.environ}, without)
+        os.environ.update(taken)
+
+
+def missing(
+    found: Mapping[str, str], given: Mapping[str, str | None], without: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """Those of `found` that `given` does not set; an empty value sets nothing."""
+    return {
+        name: value for name, value in found.items() if not given.get(name) and name not in without
+    }
+
+
+def _file_values() -> dict[str, str | None]:
+    from dotenv import dotenv_values  # noqa: PLC0415
+
+    return dict(dotenv_values(ENV_FILE)) if ENV_FILE.is_file() else {}
