@@ -33,6 +33,7 @@ CROSSROADS = (sys.executable, "-P", "-m", "services.cli")
 SERVERS_READY_SECONDS = 60.0
 SERVICES_READY_SECONDS = 120.0
 COMMAND_SECONDS = 120.0
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OPERATOR_SCOPES = (
     *("reference:read", "reference:write", "operations:read", "operations:write"),
     *("order:read", "order_change:read"),
@@ -288,7 +289,7 @@ async def run_until_signal(
     """
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in END_SIGNALS:
         loop.add_signal_handler(number, asked.set)
 
     async def stay() -> None:
@@ -300,11 +301,11 @@ async def run_until_signal(
     end = asyncio.create_task(asked.wait())
     await asyncio.wait({life, end}, return_when=asyncio.FIRST_COMPLETED)
     end.cancel()
-    if life.done():
-        life.result()
-        return
-    say("ending")
-    life.cancel()
-    await asyncio.wait({life})
+    if not life.done():
+        say("ending")
+        life.cancel()
+        await asyncio.wait({life})
+    for number in END_SIGNALS:
+        loop.remove_signal_handler(number)
     if not life.cancelled():
         life.result()
