@@ -121,7 +121,7 @@ def _waits_on_gap(order: OrderState, command: Command) -> bool:
 def _refusal(command: Command, world: World, pair: Pair | None, now: datetime) -> Effects | None:
     if not command.caller.active:
         return _refused(command, pair, now, Code.NOT_ALLOWED, refusals.INACTIVE)
-    errors = together(command, _rules(command, world.master))
+    errors = together(command, _rules(command, world.master if pair is not None else None))
     if errors:
         log = _log(command, pair, now, "refused", code=Code.INVALID, text=refusals.INVALID)
         return Effects(refusals.invalid(errors), logs=[log])
