@@ -46,7 +46,7 @@ async def running(answers: Answers) -> AsyncIterator[AnswerBoard]:
         await task
 
 
-async def test_an_answer_that_is_there_already_is_found_without_an_announcement():
+async def test_an_answer_that_is_there_already_is_found_without_an_announcement() -> None:
     answers = Answers()
     answers.there[wanted("a")] = FOUND
     async with running(answers) as board:
@@ -54,7 +54,7 @@ async def test_an_answer_that_is_there_already_is_found_without_an_announcement(
         assert len(board) == 0
 
 
-async def test_an_announcement_brings_everybodys_answers_with_one_look():
+async def test_an_announcement_brings_everybodys_answers_with_one_look() -> None:
     answers = Answers()
     async with running(answers) as board:
         waiting = [asyncio.create_task(board.wait(wanted(name), 5)) for name in "abc"]
@@ -67,7 +67,7 @@ async def test_an_announcement_brings_everybodys_answers_with_one_look():
         assert len(board) == 0
 
 
-async def test_callers_with_the_same_command_share_one_place():
+async def test_callers_with_the_same_command_share_one_place() -> None:
     answers = Answers()
     async with running(answers) as board:
         first = asyncio.create_task(board.wait(wanted("a"), 5))
@@ -81,14 +81,14 @@ async def test_callers_with_the_same_command_share_one_place():
         assert await second == FOUND
 
 
-async def test_a_caller_whose_time_is_over_leaves_nothing_behind():
+async def test_a_caller_whose_time_is_over_leaves_nothing_behind() -> None:
     async with running(Answers()) as board:
         assert await board.wait(wanted("a"), 0.01) is None
         assert await board.wait(wanted("a"), 0) is None
         assert len(board) == 0
 
 
-async def test_a_database_that_was_away_is_asked_again():
+async def test_a_database_that_was_away_is_asked_again() -> None:
     answers = Answers()
     answers.there[wanted("a")] = FOUND
     answers.away = 1
@@ -96,7 +96,7 @@ async def test_a_database_that_was_away_is_asked_again():
         assert await board.wait(wanted("a"), 10) == FOUND
 
 
-async def test_when_the_process_stops_everybody_is_let_go():
+async def test_when_the_process_stops_everybody_is_let_go() -> None:
     answers = Answers()
     board = AnswerBoard(answers.look)
     stopping = asyncio.Event()
@@ -109,7 +109,7 @@ async def test_when_the_process_stops_everybody_is_let_go():
     await task
 
 
-async def test_what_nobody_foresaw_ends_the_board_and_not_only_a_look():
+async def test_what_nobody_foresaw_ends_the_board_and_not_only_a_look() -> None:
     async def broken(_: Sequence[Wanted]) -> list[tuple[Wanted, TellableAnswer]]:
         raise ValueError("broken")
 
@@ -120,7 +120,7 @@ async def test_what_nobody_foresaw_ends_the_board_and_not_only_a_look():
         await task
 
 
-def test_there_is_room_for_so_many_callers_and_bytes_and_no_more():
+def test_there_is_room_for_so_many_callers_and_bytes_and_no_more() -> None:
     room = Room(callers=2, size=100)
     with room.taken(60), room.taken(40):
         with pytest.raises(Problem) as caught, room.taken(0):

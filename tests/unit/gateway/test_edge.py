@@ -43,20 +43,22 @@ def raising(error: Exception) -> Callable[[Request], Awaitable[Response]]:
         (ConnectionRefusedError(), 503, "retry-after"),
     ],
 )
-async def test_what_is_raised_becomes_its_answer(error: Exception, status: int, header: str):
+async def test_what_is_raised_becomes_its_answer(
+    error: Exception, status: int, header: str
+) -> None:
     response = await get(raising(error))
     assert response.status_code == status
     assert header in response.headers
     assert list(response.json()) == ["detail"]
 
 
-async def test_an_unforeseen_fault_is_500_with_the_fixed_text_and_no_trace_of_itself():
+async def test_an_unforeseen_fault_is_500_with_the_fixed_text_and_no_trace_of_itself() -> None:
     response = await get(raising(ValueError("a tenant's secret")))
     assert response.status_code == 500
     assert response.json() == {"detail": "Unhandled System Error. Please retry or contact support."}
 
 
-async def test_the_correlation_id_is_echoed_in_answers_and_in_errors():
+async def test_the_correlation_id_is_echoed_in_answers_and_in_errors() -> None:
     async def fine(request: Request) -> Response:
         return PlainTextResponse(request.state.correlation_id)
 

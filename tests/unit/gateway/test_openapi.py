@@ -39,5 +39,5 @@ from services.gateway.openapi import to_openapi_30
         ),
     ],
 )
-def test_json_schema_is_put_into_the_words_of_openapi_30(schema: Any, expected: Any):
+def test_json_schema_is_put_into_the_words_of_openapi_30(schema: Any, expected: Any) -> None:
     assert to_openapi_30(schema) == expected
