@@ -87,9 +87,14 @@ class Desk:
             self._decide(command)
         return self._decide(last)
 
-    def take_body(self, operation: str, body: Mapping[str, Any]) -> Answer:
+    def take_body(
+        self,
+        operation: str,
+        body: Mapping[str, Any],
+        id: str = "again",  # noqa: A002
+    ) -> Answer:
         """Decide an upsert of this body by the operator."""
-        return self.take(upsert(operation, body, id="again"))
+        return self.take(upsert(operation, body, id=id))
 
     def waiting(self) -> set[str]:
         return set(self._waiting)
