@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import orjson
 
 from services.kit.outbox import RowKind
-from services.relay.at_least_once import MAX_REQUEST_BYTES, AtLeastOnce
+from services.relay.at_least_once import MAX_RECORD_BYTES, AtLeastOnce
 from services.relay.delivery import Outcome
 from services.relay.loop import Relay
 from services.relay.rows import Row
@@ -119,7 +119,7 @@ async def test_a_record_refused_by_itself_parks_its_order_and_not_its_topic(
     topic, results, cause = name("sync"), name("results"), a_cause()
     await create_topics(kafka, topic, results)
     large = sync(topic, "large", 1, cause)
-    large.value = b"x" * MAX_REQUEST_BYTES
+    large.value = b"x" * (MAX_RECORD_BYTES + 1)
     await put(
         fresh_database,
         [large, final(results, "large", cause), sync(topic, "large", 2), sync(topic, "small", 1)],

@@ -1,0 +1,128 @@
+"""Produce requests on connections whose broker is known to have the topic.
+
+aiokafka's producer connects again by itself and then sends what it had, by the metadata it had. A
+broker that came back empty, as the embedded one does, acknowledges records of a topic it does not
+have, and they are gone. Here a connection carries records only after all topics were asked for on
+that very connection; a lost one is never replaced under a request.
+"""
+
+import asyncio
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka import errors as kafka_errors
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.produce import ProduceRequest
+
+from services.kit.errors import BrokerAway
+
+# The broker waits so long for its replicas, the client a little longer for the broker.
+ACKNOWLEDGE_MS = 5_000
+_REQUEST_MS = 10_000
+_ALL_REPLICAS = -1
+
+Batches = dict[tuple[str, int], bytes]
+Answers = dict[tuple[str, int], type[kafka_errors.KafkaError]]
+
+
+class Wire:
+    """Connections to a cluster's brokers, opened with `arguments` (address and security)."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self._arguments = arguments
+        self._client: AIOKafkaClient | None = None
+        self._learned: dict[int, AIOKafkaConnection] = {}
+
+    async def start(self) -> None:
+        """Connect. Raises BrokerAway."""
+        client = AIOKafkaClient(**self._arguments, request_timeout_ms=_REQUEST_MS)
+        try:
+            async with asyncio.timeout(_REQUEST_MS / 1000):
+                await client.bootstrap()
+        except (kafka_errors.KafkaError, OSError, TimeoutError) as error:
+            await client.close()
+            raise BrokerAway(f"The broker does not answer: {error!r}") from error
+        self._client = client
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        client, self._client = self._client, None
+        self._learned.clear()
+        if client is not None:
+            await client.close()
+
+    def partitions(self, topic: str) -> list[int]:
+        """The topic's partitions as last heard; empty where it is not there."""
+        return sorted(self._open().cluster.partitions_for_topic(topic) or ())
+
+    def leader(self, topic: str, partition: int) -> int | None:
+        """The node that takes the partition's records; None where there is none now."""
+        node: int | None = self._open().cluster.leader_for_partition(
+            TopicPartition(topic, partition)
+        )
+        return None if node == -1 else node
+
+    async def refresh(self) -> None:
+        """Ask any broker for all topics. Raises BrokerAway."""
+        client = self._open()
+        node = client.get_random_node()
+        try:
+            if node is None:
+                raise kafka_errors.NodeNotReadyError
+            await self._learn(node, await self._connection(node))
+        except (kafka_errors.KafkaError, OSError, TimeoutError) as error:
+            raise BrokerAway(f"The broker does not answer: {error!r}") from error
+
+    async def ready(self, node: int) -> None:
+        """Have a connection to `node` on which the topics were asked for. Raises KafkaError."""
+        connection = await self._connection(node)
+        if self._learned.get(node) is not connection:
+            await self._learn(node, connection)
+
+    async def produce(self, node: int, batches: Batches) -> Answers:
+        """Send one batch for each partition; how the broker answered each (NoError: stored).
+
+        Raises KafkaError or TimeoutError when there is no answer: then any of them may be stored.
+        """
+        connection = self._learned.get(node)
+        if connection is None or not connection.connected():
+            raise kafka_errors.NodeNotReadyError(node)
+        topics: dict[str, list[tuple[int, bytes]]] = {}
+        for (topic, partition), batch in batches.items():
+            topics.setdefault(topic, []).append((partition, batch))
+        request = ProduceRequest(
+            transactional_id=None,
+            required_acks=_ALL_REPLICAS,
+            timeout=ACKNOWLEDGE_MS,
+            topics=list(topics.items()),
+        )
+        try:
+            response = await connection.send(request)
+        except (kafka_errors.KafkaError, OSError, TimeoutError):
+            self._learned.pop(node, None)
+            connection.close()
+            raise
+        return {
+            (topic, answer[0]): kafka_errors.for_code(answer[1])
+            for topic, answers in response.topics
+            for answer in answers
+        }
+
+    async def _connection(self, node: int) -> AIOKafkaConnection:
+        # The client's own way to a connection with all its security; it has no public name.
+        connection = await self._open()._get_conn(node)  # noqa: SLF001
+        if connection is None:
+            raise kafka_errors.NodeNotReadyError(node)
+        return connection
+
+    async def _learn(self, node: int, connection: AIOKafkaConnection) -> None:
+        """All topics, never some by name: naming a missing one makes brokers create it."""
+        self._open().cluster.update_metadata(await connection.send(MetadataRequest(None)))
+        self._learned[node] = connection
+
+    def _open(self) -> AIOKafkaClient:
+        if self._client is None:
+            raise BrokerAway
+        return self._client
