@@ -175,7 +175,8 @@ def _rewritten(node: Any, name: str) -> Any:
 
 
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1c2733}
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;
+padding:0 1rem;color:#1c2733}
 h1{margin-bottom:0}h2{margin-top:2rem;font:600 1.1rem ui-monospace,monospace}
 pre{background:#f4f6f8;padding:.8rem;overflow:auto;font-size:13px}
 table{border-collapse:collapse}td{padding:.2rem .8rem .2rem 0;vertical-align:top}

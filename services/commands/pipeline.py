@@ -19,6 +19,7 @@ from services.commands.storing import Storing
 from services.domain.world import World
 from services.kit.cloudevents import Record
 from services.kit.database import Connection
+from services.kit.errors import DatabaseAway
 from services.kit.stages import Stages
 from services.records import commands, directory, locks, master_data, orders, waiting_upserts
 from services.records.commands import StoredAnswer
@@ -71,7 +72,10 @@ class Pipeline:
             except LocksNeeded as needed:
                 first |= needed.numbers
                 if not left:
-                    raise
+                    # Nobody's record is at fault: the stream backs off instead of blaming one.
+                    raise DatabaseAway(
+                        "Others hold the advisory numbers of this batch."
+                    ) from needed
             except asyncpg.UniqueViolationError:
                 # Somebody else gave the same number, id or row away and has committed: decided
                 # again, this batch sees it.

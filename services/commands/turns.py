@@ -20,6 +20,7 @@ from services.kit.database import (
     retry_conflicts,
     transaction,
 )
+from services.kit.errors import DatabaseAway
 from services.records import commands, directory, gaps, lanes, locks, waiting_upserts
 from services.records.locks import LocksNeeded
 
@@ -81,7 +82,7 @@ class Turns:
             except LocksNeeded as needed:
                 first |= needed.numbers
                 if not left:
-                    raise
+                    raise DatabaseAway("Others hold the advisory numbers of this turn.") from needed
             except asyncpg.UniqueViolationError:
                 if not left:
                     raise

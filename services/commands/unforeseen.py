@@ -8,9 +8,10 @@ from datetime import datetime
 import structlog
 
 from schemas.codes import Code, http_status_of
-from schemas.log import UNFORESEEN_MESSAGE
+from schemas.log import UNFORESEEN_MESSAGE, UNFORESEEN_MESSAGE_SHORT
 from services.commands.batch import jobs_of, names_of
 from services.commands.decode import Arrival, Dead, decode
+from services.domain import logs, reference, routing
 from services.domain.command import Command
 from services.domain.effects import Answer, Event
 from services.kit import outbox
@@ -57,6 +58,7 @@ async def give_up(
     rows.append(result_row(_cause(asked, record, service, moment), told, copy=known))
     ids = await outbox.store(connection, rows)
     COMMANDS_TOTAL.labels(service, asked.operation, told.outcome).inc()
+    await _log(connection, asked, moment, None)
     if not known:
         answer = StoredAnswer(
             *identity, arrival.fingerprint, asked.operation, None, told.outcome, told.http_status,
@@ -87,6 +89,7 @@ async def fail_turn(
     await commands.update(connection, [before])
     await lanes.leave(connection, [turn.lane_id])
     await lanes.fail_order(connection, turn.order_id, turn.tenant_id, turn.command_id)
+    await _log(connection, asked, moment, turn.order_id)
     event = Event("failed", {"error": type(error).__name__})
     await history.write_events(connection, [(turn.order_id, *identity, event)])
     COMMANDS_TOTAL.labels(service, asked.operation, told.outcome).inc()
@@ -105,6 +108,37 @@ async def _legible(connection: Connection, record: Record) -> tuple[Arrival, Com
     named = await directory.load(connection, names_of([decoded]))
     jobs, _ = jobs_of([decoded], named)
     return (decoded, jobs[0].command) if jobs else None
+
+
+async def _log(
+    connection: Connection, command: Command, moment: datetime, order_id: str | None
+) -> None:
+    """The tenant's log entry (R096, R097): the traceback goes to the operators' log alone."""
+    if command.operation in reference.OPERATIONS:
+        return  # a log entry is about an order
+    caller = command.caller
+    entry = logs.entry(
+        command,
+        moment,
+        title="Unforeseen fault",
+        status="failed",
+        category="crossroads",
+        message=UNFORESEEN_MESSAGE,
+        short=UNFORESEEN_MESSAGE_SHORT,
+        routing=routing.between(
+            caller,
+            caller.system(command.system_name),
+            routing.instance_of(caller, command.system_name, command.instance_name),
+            None,
+        ),
+        subject=logs.Subject(
+            command.body.get("origin_order_number"),
+            command.body.get("origin_order_number"),
+            order_id,
+        ),
+        error=str(Code.SYSTEM_ERROR),
+    )
+    await history.write_logs(connection, [(caller.id, order_id, command.id, entry)])
 
 
 def _cause(

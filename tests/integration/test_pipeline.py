@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.kit.database import transaction
 from tests.integration.hub import Hub, hub, mapping, order, results, syncs, two_companies
 
 
@@ -187,3 +188,60 @@ async def test_manual_acceptance_sends_requested_and_waits(fresh_database: str) 
         assert (waiting["outcome"], waiting["code"]) == ("waiting", "request.manual_acceptance")
         assert waiting["body"]["status"] == "requested"
         assert await opened.lanes.sweep() == 0
+
+
+async def test_a_record_nobody_foresaw_fails_alone_with_log_and_dead_letter(world: Hub) -> None:
+    """R097: the stream gives it up; its id is used, so that a repeat hears the same."""
+    bad = world.record("order.create", order("G1"), origin="acme", partner="haul", command_id="g")
+    async with transaction(world.pool) as connection:
+        await world.pipeline.poisoned(connection, bad, RuntimeError("nobody foresaw this"))
+    out = await world.outgoing()
+    [failed] = [each for each in results(out) if each["command_id"] == "g"]
+    assert (failed["outcome"], failed["http_status"], failed["code"]) == (
+        "failed",
+        500,
+        "system.error",
+    )
+    assert failed["body"] == {"detail": "Unhandled System Error. Please retry or contact support."}
+    [letter] = [each for each in out if each["topic"] == "crossroads.dead-letter"]
+    assert letter["headers"]["x-dead-letter-reason"] == "unforeseen"
+    assert "foresaw" not in letter["headers"]["x-dead-letter-detail"]
+    assert await world.pool.fetchval("SELECT count(*) FROM log_entries") == 1
+    out = await world.process(bad)
+    assert [each["outcome"] for each in results(out)] == ["duplicate"]
+
+
+async def test_a_poisoned_upsert_and_an_unreadable_poisoned_record_are_given_up_too(
+    world: Hub,
+) -> None:
+    upsert = world.record(
+        "reference.upsert-record", {"goid": "product_X00001", "entity": "product", "name": "X"}
+    )
+    nonsense = world.record("order.create", None, origin="acme", value=b"{")
+    async with transaction(world.pool) as connection:
+        for record in (upsert, nonsense):
+            await world.pipeline.poisoned(connection, record, RuntimeError("x"))
+    letters = [
+        each
+        for each in await world.outgoing()
+        if each["headers"].get("x-dead-letter-reason") == "unforeseen"
+    ]
+    assert len(letters) == 2
+
+
+async def test_a_command_whose_records_outgrow_a_topic_is_refused(world: Hub) -> None:
+    """Protocol §2: size is decided when storing; the key's echo is longer than the key."""
+    key = {"source_id": "o-reg"}
+    for item in ("REGULAR", "DIESEL"):
+        await world.reference(
+            "record", {"goid": f"product_{item}", "entity": "product", "name": "\u20ac" * 250}
+        )
+    wanted = order("H1")
+    wanted["drops"][0]["loads"] = [{"products": [key] * 36_000}]
+    record = world.record("order.create", wanted, origin="acme", partner="haul")
+    assert len(record.value or b"") < 1024 * 1024
+    out = await world.process(record)
+    [refused] = results(out)
+    assert (refused["outcome"], refused["code"]) == ("refused", "request.order_too_large")
+    assert syncs(out) == []
+    assert await world.pool.fetchval("SELECT count(*) FROM orders") == 0
