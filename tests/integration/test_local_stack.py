@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 from services.local import stack
-from services.local.directory import environment_of_running_stack, running_stack
+from services.local.directory import ReadyLine, environment_of_running_stack, running_stack
 from services.local.errors import DataDirectoryBusy, LocalError, PortTaken
 from services.local.placing import remove_place
 from services.local.ports import Ports
-from services.local.stack import ReadyLine, StackOptions, run_until_signal, running
+from services.local.stack import StackOptions, run_until_signal, running
 
 DOUBLE = Path(__file__).parents[1] / "hub_double.py"
 MEMBERS = {
