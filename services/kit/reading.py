@@ -161,8 +161,11 @@ class Reader:
         self._chain.polled(before, await self._positions())
         broken = self._chain.broken()
         if broken:
-            log.warning("the chain of polls broke; reading from the marks", partitions=broken)
             self.place_anew(broken)
+            ours = [each for each in broken if each in self.waiting]
+            # Otherwise they were taken away, and the coordinator has not said so yet.
+            if ours:
+                log.warning("the chain of polls broke; reading from the marks", partitions=ours)
         self.polled_at = time.monotonic()
         if not self.waiting:
             self._failures, self.trouble = 0, None
