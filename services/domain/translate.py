@@ -216,7 +216,6 @@ class _Translator:
     def _tank_not_called(self, site: Found, target: Mapping, tank_goid: str) -> None:
         key = tanks.gap_key(target, site.record, tank_goid)
         tokens = [
-            own_token(target),
             mapped_goid_token(self.destination.scope, site.record.goid),
             record_token(site.record.goid),
         ]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.domain import mapping
+from services.domain.effects import Gap
 from services.domain.mapping import Found, Lost, Side
 from services.domain.tokens import (
     mapped_goid_token,
@@ -123,7 +124,7 @@ def test_the_other_side_calls_a_record_by_its_primary_mapping_else_its_oldest() 
 
 def test_a_record_the_other_side_has_no_word_for_wakes_on_either_sides_mapping() -> None:
     gap = mapping.called(MasterData([REGULAR]), BETA_SIDE, REGULAR, ONE)
-    assert not isinstance(gap, mapping.Mapping)
+    assert isinstance(gap, Gap)
     assert gap.tenant_id == trade.BETA.id
     assert set(gap.wake_on) == {
         mapped_goid_token(TMS, "product_REGULAR"),
