@@ -1,29 +1,25 @@
 """`crossroads keys`: credentials for HTTP (K01, X12)."""
 
 import asyncio
-import json
-import sys
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from dataclasses import asdict
+from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from schemas.operations import SCOPES
-from services.kit.database import Connection, open_pool, transaction
+from services.cli.errors import CommandFailed
+from services.cli.output import Json, print_json, print_table, say
+from services.cli.session import database
+from services.kit.database import Connection
 from services.kit.settings import load_settings
 from services.records import credentials
-from services.records.credentials import ListedCredential, TenantUnknown
 
 T = TypeVar("T")
 
 OPERATOR_SCOPES = ("operations:read", "operations:write", "reference:read", "reference:write")
 
 app = typer.Typer(help="Credentials for HTTP.", no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("create")
@@ -50,46 +46,41 @@ def create(
         raise typer.BadParameter("at least one is needed", param_hint="--scope")
     if not tenant and not operator:
         raise typer.BadParameter("name a tenant, or say --operator", param_hint="--tenant")
-    try:
-        made = _with_database(
-            lambda connection: credentials.create(
-                connection, tenants=tenant or [], scopes=scopes, operator=operator
-            )
-        )
-    except TenantUnknown as error:
-        sys.stderr.write(f"{error}\n")
-        raise typer.Exit(1) from None
-    members = {
-        "client_id": made.client_id,
-        "client_secret": made.client_secret,
-        "api_key": made.api_key,
-    }
+    made = _with_database(
+        lambda connection: credentials.create(
+            connection, tenants=tenant or [], scopes=scopes, operator=operator
+        ),
+        write=True,
+    )
     if as_json:
-        print(json.dumps(members))
+        print_json(asdict(made))
         return
-    for name, value in members.items():
+    for name, value in asdict(made).items():
         print(f"{name:13} {value}")
-    sys.stderr.write("Keep these: they are not shown again.\n")
+    say("Keep these: they are not shown again.")
 
 
 @app.command("list")
 def list_credentials(as_json: Json = False) -> None:
     """List all credentials, revoked ones too; secrets are not kept and cannot be shown."""
-    found = _with_database(credentials.listed)
+    found = [asdict(each) for each in _with_database(credentials.listed)]
     if as_json:
-        print(json.dumps({"items": [_members(each) for each in found]}))
+        print_json({"items": found})
         return
-    table = Table("client id", "tenants", "scopes", "operator", "created", "revoked")
-    for each in found:
-        table.add_row(
-            each.client_id,
-            " ".join(each.tenants),
-            " ".join(each.scopes),
-            "yes" if each.operator else "",
-            _time(each.created_at),
-            _time(each.revoked_at),
-        )
-    Console().print(table)
+    print_table(
+        ("client id", "tenants", "scopes", "operator", "created", "revoked"),
+        [
+            (
+                each["client_id"],
+                " ".join(each["tenants"]),
+                " ".join(each["scopes"]),
+                each["operator"],
+                each["created_at"],
+                each["revoked_at"],
+            )
+            for each in found
+        ],
+    )
 
 
 @app.command("revoke")
@@ -98,36 +89,16 @@ def revoke(
     as_json: Json = False,
 ) -> None:
     """End a credential, with every token made from it, at once."""
-    done = _with_database(lambda connection: credentials.revoke(connection, client_id))
+    done = _with_database(lambda connection: credentials.revoke(connection, client_id), write=True)
     if as_json:
-        print(json.dumps({"client_id": client_id, "revoked": done}))
+        print_json({"client_id": client_id, "revoked": done})
     if not done:
-        sys.stderr.write("There is no valid credential with this client id.\n")
-        raise typer.Exit(1)
+        raise CommandFailed("There is no valid credential with this client id.")
 
 
-def _members(each: ListedCredential) -> dict[str, Any]:
-    return {
-        "client_id": each.client_id,
-        "tenants": each.tenants,
-        "scopes": each.scopes,
-        "operator": each.operator,
-        "created_at": _time(each.created_at),
-        "revoked_at": _time(each.revoked_at) or None,
-    }
-
-
-def _time(moment: datetime | None) -> str:
-    return "" if moment is None else moment.isoformat().replace("+00:00", "Z")
-
-
-def _with_database(work: Callable[[Connection], Awaitable[T]]) -> T:
+def _with_database(work: Callable[[Connection], Awaitable[T]], *, write: bool = False) -> T:
     async def run() -> T:
-        settings = load_settings()
-        async with (
-            await open_pool(settings.database_url, application_name="crossroads keys") as pool,
-            transaction(pool) as connection,
-        ):
+        async with database(load_settings(), write=write) as connection:
             return await work(connection)
 
     return asyncio.run(run())
