@@ -75,10 +75,11 @@ class Storing:
         for dead in batch.dead:
             self._bury(dead, batch.directory)
         ids = await outbox.store(connection, self._rows)
-        await self._write_reference(connection, batch.firsts)
         await self._write_orders(connection, batch.firsts, ids)
         await self._write_answers(connection, ids)
+        # Waiters first: what they wait for may be an upsert of this very batch.
         await self._write_waits(connection, batch.firsts)
+        await self._write_reference(connection, batch.firsts)
         await self._write_history(connection, batch.firsts)
 
     # -- outgoing records
