@@ -3,39 +3,41 @@
 Writing goes by Kafka, as the operator, and waits for the answers; reading goes by the database.
 """
 
-from __future__ import annotations
-
 import asyncio
-import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any
 
-import orjson
 import typer
 import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 
 from schemas.reference import ReferenceList
+from services.cli.errors import CommandFailed, CommandMisused
+from services.cli.output import Json, print_json, print_table, safe, say
 from services.cli.reference_apply import IDLE_SECONDS, Applied, apply
-from services.cli.reference_files import UPSERTS, Item, parse_members, read_csv, read_file
+from services.cli.reference_files import (
+    UPSERTS,
+    Item,
+    parse_members,
+    read_csv,
+    read_file,
+    without_id,
+)
+from services.cli.session import database
 from services.domain.reference import KEY_MEMBERS
-from services.kit.database import open_pool, transaction
-from services.kit.errors import CrossroadsError, SettingsInvalid
+from services.kit.errors import SettingsInvalid
 from services.kit.settings import Settings, load_settings, variable
-from services.local.directory import environment_of_running_stack
 from services.records import reference_lists
-
-T = TypeVar("T")
+from services.records.reference_lists import ListRequestInvalid
 
 DATABASE = variable("database_url")
-# What a command that only writes is opened with where no database is set: it is never connected to.
+# What a command that only writes is opened with where no database is set: never connected to.
 _NO_DATABASE = "postgresql://nobody@127.0.0.1/none"
+_COMMAND_LINE = "the command line"
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Idle = Annotated[
     float,
     typer.Option("--idle", min=0.1, help="Seconds without answers until what waits is left."),
@@ -47,44 +49,39 @@ reference_app = typer.Typer(no_args_is_help=True, help="Reference data as files.
 @reference_app.command("apply")
 def apply_files(
     files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, metavar="FILE…")],
-    as_json: AsJson = False,
+    as_json: Json = False,
     idle: Idle = IDLE_SECONDS,
 ) -> None:
-    """Upsert everything in YAML or JSON files; 1 if anything was refused."""
-    with _told():
-        items = [item for file in files for item in read_file(file)]
-    _send(items, as_json=as_json, idle=idle)
+    """Upsert everything in YAML or JSON files; 1 if anything was refused.
+
+    Returns when every item is applied. What waits for something that no file has is left waiting.
+    """
+    _send([item for file in files for item in read_file(file)], as_json=as_json, idle=idle)
 
 
 @reference_app.command("import")
 def import_csv(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE.csv")],
     entity: Annotated[str, typer.Option("--entity", help=f"One of {', '.join(UPSERTS)}.")],
-    as_json: AsJson = False,
+    as_json: Json = False,
     idle: Idle = IDLE_SECONDS,
 ) -> None:
     """Upsert the rows of a CSV file; 1 if anything was refused."""
     if entity not in UPSERTS:
-        raise typer.BadParameter(f"one of {', '.join(UPSERTS)}", param_hint="--entity")
-    with _told():
-        items = read_csv(file, entity)
-    _send(items, as_json=as_json, idle=idle)
+        raise CommandMisused(f"--entity is one of {', '.join(UPSERTS)}")
+    _send(read_csv(file, entity), as_json=as_json, idle=idle)
 
 
 @reference_app.command("export")
-def export(as_json: AsJson = False) -> None:
+def export(as_json: Json = False) -> None:
     """Print all reference data as a file that `apply` takes: YAML, or JSON."""
-    with _told():
-        whole = asyncio.run(_export(_settings()))
-    if as_json:
-        _print_json(whole)
-    else:
-        yaml.safe_dump(whole, sys.stdout, sort_keys=False, allow_unicode=True)
+    _print_whole(asyncio.run(_export(load_settings())), as_json=as_json)
 
 
 def list_app(name: str) -> typer.Typer:
     """`list`, `show`, `upsert`, and `deactivate` where there is such a thing, of one list."""
     members = KEY_MEMBERS[UPSERTS[name]]
+    key_words = " ".join(members).upper()
     app = typer.Typer(no_args_is_help=True, help=f"{name.capitalize()}, by {' '.join(members)}.")
 
     @app.command("list")
@@ -94,50 +91,44 @@ def list_app(name: str) -> typer.Typer:
         ] = None,
         limit: Annotated[int, typer.Option(min=1, max=reference_lists.MAX_LIMIT)] = 100,
         cursor: Annotated[str | None, typer.Option(help="`next` of the page before.")] = None,
-        as_json: AsJson = False,
+        as_json: Json = False,
     ) -> None:
         """Print one page, ordered by key."""
-        with _told():
-            wanted = dict(_split(word) for word in filters or ())
-            found = asyncio.run(_page(_settings(), name, wanted, limit, cursor))
-        _print_json(found) if as_json else _print_table(found)
+        wanted = dict(_split(word) for word in filters or ())
+        found = asyncio.run(_page(load_settings(), name, wanted, limit, cursor))
+        if as_json:
+            print_json(found)
+        else:
+            _print_page(found)
 
     @app.command("show")
     def _show(
-        key: Annotated[list[str], typer.Argument(metavar=" ".join(members).upper())],
-        as_json: AsJson = False,
+        key: Annotated[list[str], typer.Argument(metavar=key_words)], as_json: Json = False
     ) -> None:
-        """Print one item; 1 if there is none."""
-        with _told():
-            found = _one(name, key)
-        if as_json:
-            _print_json(found)
-        else:
-            yaml.safe_dump(found, sys.stdout, sort_keys=False, allow_unicode=True)
+        """Print the item of this key, or of this id; 1 if there is none."""
+        _print_whole(_one(name, key), as_json=as_json)
 
     @app.command("upsert")
     def _upsert(
         values: Annotated[list[str], typer.Argument(metavar="MEMBER=VALUE…", help="YAML values.")],
-        as_json: AsJson = False,
+        as_json: Json = False,
         idle: Idle = IDLE_SECONDS,
     ) -> None:
         """Create or update one item; 1 if it was refused."""
-        with _told():
-            item = Item(UPSERTS[name], parse_members(values), "the command line")
+        item = Item(UPSERTS[name], parse_members(values), _COMMAND_LINE)
         _send([item], as_json=as_json, idle=idle)
 
     if name in ("tenants", "records"):
 
         @app.command("deactivate")
         def _deactivate(
-            key: Annotated[list[str], typer.Argument(metavar=" ".join(members).upper())],
-            as_json: AsJson = False,
+            key: Annotated[list[str], typer.Argument(metavar=key_words)],
+            as_json: Json = False,
             idle: Idle = IDLE_SECONDS,
         ) -> None:
-            """Set one item inactive, all else as it is; `upsert … active=true` undoes it."""
-            with _told():
-                body = {**_one(name, key), "active": False}
-            _send([Item(UPSERTS[name], body, "the command line")], as_json=as_json, idle=idle)
+            """Make one item inactive, all else as it is; `upsert … active=true` undoes it."""
+            body = {**without_id(name, _one(name, key)), "active": False}
+            _send([Item(UPSERTS[name], body, _COMMAND_LINE)], as_json=as_json, idle=idle)
 
     return app
 
@@ -148,54 +139,31 @@ records_app = list_app("records")
 mappings_app = list_app("mappings")
 
 
-class _told:  # noqa: N801 — read as a word: `with _told():`
-    """Ends the command with what went wrong on stderr: 2 for settings, 1 for anything else."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, SettingsInvalid):
-            _end(str(error), 2)
-        if isinstance(error, CrossroadsError | OSError):
-            _end(str(error), 1)
-
-
-def _end(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"{message}\n")
-    raise typer.Exit(code)
-
-
-def _settings(*, database: bool = True) -> Settings:
-    """The settings; what is not set is taken from the stack that runs here, if one does."""
-    overrides = {
-        name.removeprefix("CROSSROADS_").lower(): value
-        for name, value in environment_of_running_stack().items()
-        if name not in os.environ
-    }
+def writing_settings() -> Settings:
+    """The settings of a command that needs Kafka alone: a database need not be set."""
     try:
-        return load_settings(overrides)
+        return load_settings()
     except SettingsInvalid as error:
-        if database or any(not problem.startswith(DATABASE) for problem in error.problems):
+        if any(not problem.startswith(DATABASE) for problem in error.problems):
             raise
-        return load_settings({**overrides, "database_url": _NO_DATABASE})
+        return load_settings({"database_url": _NO_DATABASE})
 
 
 def _send(items: Sequence[Item], *, as_json: bool, idle: float) -> None:
-    with _told():
-        applied = _run(_settings(database=False), items, idle)
+    applied = _applied(writing_settings(), items, idle)
     if as_json:
-        _print_json({"items": [one.as_json() for one in applied]})
+        print_json({"items": [one.as_json() for one in applied]})
     else:
         _print_applied(applied)
-    if any(one.failed for one in applied):
-        raise typer.Exit(1)
+    failed = sum(one.failed for one in applied)
+    if failed:
+        raise CommandFailed(f"{failed} of {len(applied)} were not applied")
 
 
-def _run(settings: Settings, items: Sequence[Item], idle: float) -> list[Applied]:
+def _applied(settings: Settings, items: Sequence[Item], idle: float) -> list[Applied]:
     console = Console(stderr=True)
     if not console.is_terminal:
-        return _await(apply(settings, items, idle_seconds=idle))
+        return asyncio.run(apply(settings, items, idle_seconds=idle))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("applied", total=len(items))
@@ -208,11 +176,7 @@ def _run(settings: Settings, items: Sequence[Item], idle: float) -> list[Applied
                 description=f"applied ({waiting} waiting)" if waiting else "applied",
             )
 
-        return _await(apply(settings, items, idle_seconds=idle, heard=heard))
-
-
-def _await(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
+        return asyncio.run(apply(settings, items, idle_seconds=idle, heard=heard))
 
 
 def _print_applied(applied: Sequence[Applied]) -> None:
@@ -220,8 +184,8 @@ def _print_applied(applied: Sequence[Applied]) -> None:
     for one in applied:
         if one.outcome != "done":
             what = one.item.operation.removeprefix("reference.upsert-")
-            place = f"{one.item.place}: {what} {one.item.label}"
-            print(f"{one.outcome}\t{place}\t{_sentence(one.detail)}")
+            line = f"{one.outcome}: {what} {one.item.label} ({one.item.place})"
+            print(safe(f"{line}: {_sentence(one.detail)}"))
     counts = {
         word: sum(one.outcome == word for one in applied)
         for word in ("done", "waiting", "refused", "failed")
@@ -240,7 +204,7 @@ def _sentence(detail: Any) -> str:
 def _split(word: str) -> tuple[str, str]:
     member, equals, value = word.partition("=")
     if not equals:
-        raise typer.BadParameter(f"{word!r} is not member=value")
+        raise CommandMisused(f"{word!r} is not member=value")
     return member, value
 
 
@@ -252,52 +216,50 @@ def _one(name: str, key: Sequence[str]) -> dict[str, Any]:
     elif len(key) == 1:
         wanted = {"id": key[0]}
     else:
-        raise typer.BadParameter(f"the key is {' '.join(members)}")
-    found = asyncio.run(_page(_settings(), name, wanted, 1, None))["items"]
+        raise CommandMisused(f"the key of {name} is {' '.join(members)}")
+    found = asyncio.run(_page(load_settings(), name, wanted, 1, None))["items"]
     if not found:
-        _end(f"There is no {name.removesuffix('s')} {' '.join(key)}.", 1)
+        raise CommandFailed(f"There is nothing like this among the {name}: {' '.join(key)}")
     return found[0]
 
 
 async def _page(
     settings: Settings, name: str, filters: dict[str, str], limit: int, cursor: str | None
 ) -> ReferenceList:
-    pool = await open_pool(settings.reading_address, application_name="crossroads cli", max_size=1)
-    async with pool, transaction(pool) as connection:
-        return await reference_lists.page(
-            connection, name, filters=filters, limit=limit, cursor=cursor
-        )
+    async with database(settings) as connection:
+        try:
+            return await reference_lists.page(
+                connection, name, filters=filters, limit=limit, cursor=cursor
+            )
+        except ListRequestInvalid as error:
+            raise CommandMisused(str(error)) from error
 
 
 async def _export(settings: Settings) -> dict[str, list[dict[str, Any]]]:
-    pool = await open_pool(settings.reading_address, application_name="crossroads cli", max_size=1)
-    async with (
-        pool,
-        pool.acquire(timeout=10) as connection,
-        # One snapshot for all pages: a pair is not without its tenant.
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
+    # One snapshot for all pages: a pair is not without its tenant.
+    async with database(settings) as connection:
         return await reference_lists.export(connection)
 
 
-def _print_json(value: Any) -> None:
-    sys.stdout.write(orjson.dumps(value).decode() + "\n")
+def _print_whole(value: Any, *, as_json: bool) -> None:
+    if as_json:
+        print_json(value)
+    else:
+        # What steers a terminal is escaped: YAML knows it as the same text.
+        yaml.safe_dump(value, sys.stdout, sort_keys=False, allow_unicode=False)
 
 
-def _print_table(found: ReferenceList) -> None:
+def _print_page(found: ReferenceList) -> None:
     items = found["items"]
     if not items:
-        sys.stderr.write("nothing\n")
+        say("nothing")
         return
-    table = Table(*items[0], box=None)
-    for item in items:
-        table.add_row(*(_cell(value) for value in item.values()))
-    Console().print(table)
+    print_table(tuple(items[0]), [[_cell(value) for value in item.values()] for item in items])
     if found["next"]:
-        sys.stderr.write(f"more: --cursor {found['next']}\n")
+        say(f"more: --cursor {found['next']}")
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return ", ".join(str(part.get("name") or part.get("goid") or part) for part in value)
+    return value

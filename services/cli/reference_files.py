@@ -174,6 +174,11 @@ def _parse(text: str) -> Any:
     return value
 
 
+def without_id(entity: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    """A listed item as the body of its upsert: the id goes where an upsert takes none."""
+    return {name: value for name, value in item.items() if name != "id" or "id" in _MEMBERS[entity]}
+
+
 def _cells(path: Path, line: int, row: Mapping[str | None, Any]) -> dict[str, Any]:
     if None in row:
         raise FileInvalid(f"{path} line {line}: more cells than the header has columns")
