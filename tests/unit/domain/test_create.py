@@ -10,6 +10,7 @@ from schemas.sync import ORDER_SYNC
 from services.domain import status
 from services.domain.operations import create
 from services.domain.tenants import Pair
+from services.domain.tokens import source_id_token
 from services.domain.world import MasterData
 from tests.unit.domain import trade
 from tests.unit.domain.trade import (
@@ -387,3 +388,13 @@ def test_needs_and_decision_take_whatever_was_sent(request_: Any) -> None:
     create.needs(command(request_), here.directory)
     create.needs(command(request_, partner=None), here.directory)
     assert create.decide(command(request_), here, NOON).answer.code == "request.invalid"
+
+
+def test_a_tank_chosen_by_product_wakes_on_the_products_own_mapping_too() -> None:
+    site = replace(ORIGIN_WORDS[-1], tanks=ORIGIN_WORDS[-1].tanks[:1])
+    data = MasterData(RECORDS, [*ORIGIN_WORDS[:-1], site, *DESTINATION_WORDS])
+    request = body(drop(site={"source_id": "o-main"}, product={"source_id": "o-dsl"}))
+    [gap] = decide(request, world(data)).gaps
+    assert (gap.kind, gap.key) == ("product", "o-main/o-dsl")
+    assert source_id_token(ERP, "product", "o-dsl") in gap.wake_on
+    assert source_id_token(ERP, "site", "o-main") in gap.wake_on
