@@ -117,7 +117,7 @@ def called(
         tokens.append(own_token(origin))
     return side.gap(
         record.entity,
-        "goid",
+        "mapped_goid",
         record.goid,
         f"{record.entity} '{record.name}' {record.goid}",
         *tokens,

@@ -249,3 +249,28 @@ async def test_the_sweeper_finds_what_nobody_flagged_and_counts_it(world: Hub) -
     assert await world.lanes.sweep() == 1
     assert await world.pool.fetchval("SELECT lane_runnable FROM orders") is True
     assert lanes.CHANNEL == "crossroads_lanes"
+
+
+@pytest.mark.parametrize("side", ["acme", "haul"])
+async def test_the_sweeper_closes_a_gap_whose_mapping_is_there(world: Hub, side: str) -> None:
+    if side == "acme":
+        await world.process(late_order(world, "W2"))
+        row = ("acme", "dispatch", "o-late")
+    else:
+        await world.reference(
+            "record", {"goid": "product_LATE01", "entity": "product", "name": "Late"}
+        )
+        item = mapping("acme", "dispatch", "product", "late", "product_LATE01", prefix="o")
+        await world.reference("mapping", item)
+        await world.process(late_order(world, "W2"))
+        row = ("haul", "tms", "d-late")
+    assert await world.lanes.sweep() == 0
+    goid = "product_LATE01" if side == "haul" else "product_REGULAR"
+    await world.pool.execute(
+        "INSERT INTO mappings (id, tenant_id, system, entity, source_id, source_name, goid)"
+        " SELECT 'm', id, $2, 'product', $3, 'x', $4 FROM tenants WHERE slug = $1",
+        *row,
+        goid,
+    )
+    assert await world.lanes.sweep() == 1
+    assert len(syncs(await world.drain())) == 1
