@@ -60,7 +60,7 @@ def test_the_page_of_codes_tells_every_code_with_its_status_and_text() -> None:
     page = (Path(__file__).parents[3] / "docs" / "refusals.md").read_text("utf-8")
     for code, entry in code_catalogue().items():
         line = next(line for line in page.splitlines() if line.startswith(f"| `{code}` |"))
-        text = refusals.TEXTS.get(entry.code, "–")
+        text = refusals.TEXTS.get(entry.code, "-")
         assert line == (
             f"| `{code}` | {entry.outcome} | {entry.http_status} | {entry.meaning} | {text} |"
         )
