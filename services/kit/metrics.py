@@ -124,6 +124,11 @@ LANES_REPAIRED_TOTAL = _counter(
     "lanes_repaired_total",
     "Runnable work that nobody had flagged, found by the sweeper: must stay 0.",
 )
+ACCOUNTING_VIOLATIONS = _gauge(
+    "accounting_violations",
+    "What the books say must not be, by check of `crossroads audit`: must stay 0.",
+    "check",
+)
 HTTP_REQUESTS_TOTAL = _counter(
     "http_requests_total",
     "Answered HTTP requests, by route template and status.",
