@@ -4,7 +4,7 @@ import time
 
 import structlog
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -45,6 +45,9 @@ class Edge:
 
         try:
             await self._app(scope, receive, observed)
+        except ClientDisconnect:
+            # Nobody is there to be answered; the status is only counted, as proxies count it.
+            status = status or 499
         except Exception as error:
             response = _answer_to(error, own_id)
             if status:

@@ -52,7 +52,7 @@ def describe(app: FastAPI) -> Schema:
     )
     for route in app.routes:
         if isinstance(route, APIRoute):
-            for method in route.methods:
+            for method in route.methods or ():
                 # FastAPI takes every null out of what it merges, and nulls are what examples show.
                 document["paths"][route.path][method.lower()].update(route.openapi_extra or {})
     components = document.setdefault("components", {})

@@ -9,6 +9,8 @@ from services.kit.health import Check
 from services.kit.metrics import DATABASE_POOL_CONNECTIONS
 
 _EVERY_SECONDS = 2.0
+# While something does not answer, at the start above all: readiness is waited for.
+_TROUBLED_SECONDS = 0.2
 
 
 class Watch:
@@ -27,8 +29,9 @@ class Watch:
             idle = self._hub.pool.get_idle_size()
             DATABASE_POOL_CONNECTIONS.labels("idle").set(idle)
             DATABASE_POOL_CONNECTIONS.labels("used").set(self._hub.pool.get_size() - idle)
+            fine = self._database and self._broker
             try:
-                async with asyncio.timeout(_EVERY_SECONDS):
+                async with asyncio.timeout(_EVERY_SECONDS if fine else _TROUBLED_SECONDS):
                     await stopping.wait()
             except TimeoutError:
                 continue
