@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 import structlog
+import tenacity
 
 from services.kit.errors import BrokerAway, DatabaseAway
 from services.kit.metrics import (
@@ -33,8 +34,7 @@ _RESUME_ROWS = 500
 # A record refused by itself goes through only when somebody raised a limit.
 _FORGIVE_SECONDS = 60.0
 _FORGIVE_ROWS = 100
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 5.0
+_BACK_OFF = tenacity.wait_random_exponential(multiplier=0.1, max=5.0)
 
 log = structlog.get_logger()
 
@@ -48,7 +48,8 @@ class Relay:
         self._application_name = application_name
         self._woken = asyncio.Event()
         self._publish_seconds = BATCH_DURATION_SECONDS.labels("relay", "publish")
-        self._ready = False
+        self._ready = self._worked = False
+        self._why_not = "starting"
         self._begin()
 
     def _begin(self) -> None:
@@ -66,31 +67,49 @@ class Relay:
         """The shards this relay owns now."""
         return list(self._shards.owned)
 
-    def ready(self) -> bool:
+    def ready(self) -> tuple[bool, str]:
         """Whether database and broker answer; a relay without a shard, on stand-by, is ready."""
-        return self._ready
+        if self._ready:
+            return True, f"owns {len(self._shards.owned)} shards"
+        return False, self._why_not
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; after each loss of database or broker begin anew."""
-        pause = _FIRST_PAUSE_SECONDS
-        while not stop.is_set():
-            try:
-                await self._delivery.start()
-                async with LockSession(
-                    self._dsn, self._woken.set, self._application_name
-                ) as session:
-                    self._begin()
-                    await self._serve(session, stop)
-                    return
-            except (DatabaseAway, BrokerAway) as error:
-                pause = _FIRST_PAUSE_SECONDS if self._ready else pause
-                log.warning("relay.away", error=str(error), pause_seconds=pause)
-            finally:
-                self._ready = False
-                await self._delivery.stop()
+
+        async def sleep(seconds: float) -> None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+                await asyncio.wait_for(stop.wait(), seconds)
+
+        retrying = tenacity.AsyncRetrying(
+            sleep=sleep,
+            retry=tenacity.retry_if_exception_type((DatabaseAway, BrokerAway)),
+            stop=lambda _: stop.is_set(),
+            wait=self._pause,
+        )
+        with suppress(tenacity.RetryError):
+            await retrying(self._session, stop)
+
+    def _pause(self, state: tenacity.RetryCallState) -> float:
+        """Seconds until the next attempt; short again after a session that had worked."""
+        if self._worked:
+            state.attempt_number = 1
+        self._why_not = str(state.outcome.exception()) if state.outcome else "starting"
+        seconds = _BACK_OFF(state)
+        log.warning("relay.away", error=self._why_not, pause_seconds=round(seconds, 2))
+        return seconds
+
+    async def _session(self, stop: asyncio.Event) -> None:
+        """One session from its begin to its loss, or to the stop."""
+        self._worked = False
+        try:
+            await self._delivery.start()
+            async with LockSession(self._dsn, self._woken.set, self._application_name) as session:
+                self._begin()
+                await self._serve(session, stop)
+        finally:
+            self._ready = False
+            self._shards.owned = []
+            await self._delivery.stop()
 
     async def _serve(self, session: LockSession, stop: asyncio.Event) -> None:
         async with session.use() as connection:
@@ -138,6 +157,8 @@ class Relay:
         OUTBOX_OLDEST_AGE_SECONDS.set(age)
         self._breakers.forget_old(now)
         self._ready = await self._delivery.broker_there()
+        self._worked = self._worked or self._ready
+        self._why_not = "the broker does not answer"
         self._next_look = time.monotonic() + _LOOK_SECONDS
 
     async def _ask_closed_topics(self) -> None:

@@ -54,7 +54,7 @@ async def test_new_rows_wake_an_idle_relay(fresh_database: str, kafka: str) -> N
     async with relay(fresh_database, kafka) as one:
 
         async def owns_all() -> bool:
-            return len(one.owned_shards) == 4 and one.ready()
+            return len(one.owned_shards) == 4 and one.ready()[0]
 
         await until(owns_all)
         for n in range(1, 4):

@@ -190,6 +190,6 @@ async def test_killed_servers_come_back_and_everything_stored_arrives_in_order(
         assert ids(await read(kafka, topic)) == ["order-3", "order-4", "order-5"]
 
         async def ready() -> bool:
-            return one.ready()
+            return one.ready()[0]
 
         await until(ready)
