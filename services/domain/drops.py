@@ -11,26 +11,28 @@ from schemas.errors import ErrorEntry
 from services.domain import keys, loads, tanks
 from services.domain.entries import Path, entry
 
-Keys = Iterator[tuple[Path, str, Members[str, Any]]]
+Keys = list[tuple[Path, str, Members[str, Any]]]
 
 EXTRA_DATA_BYTES = 64 * 1024
 
 
 def keys_of(drops: Sequence[Members[str, Any] | None], path: Path) -> Keys:
     """Every mapping key of the drops that read, with where it stands and its entity."""
+    found: Keys = []
     for index, drop in enumerate(drops):
         if drop is None:
             continue
         here = (*path, index)
         site = drop.get("site")
         if site is not None:
-            yield (*here, "site"), keys.SITE, site
+            found.append(((*here, "site"), keys.SITE, site))
         product = drop.get("product")
         if product is not None:
-            yield (*here, "product"), keys.PRODUCT, product
+            found.append(((*here, "product"), keys.PRODUCT, product))
         for at, load in enumerate(drop.get("loads") or ()):
             if load is not None:
-                yield from loads.keys(load, (*here, "loads", at))
+                found.extend(loads.keys(load, (*here, "loads", at)))
+    return found
 
 
 def problems(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as Members
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,31 +39,29 @@ def choose(site: Found, key: Members[str, Any], product: Found | None) -> Chosen
     chooses only among tanks that carry one (R044). A caller whose mapping lists no tanks chooses by
     product among the master site's, by their numbers.
     """
-    tanks = {tank.goid: tank for tank in site.record.tanks}
+    tanks = site.record.tanks
     mapped = site.mapping.tanks if site.mapping is not None else ()
     if tank_goid := key.get("tank_goid"):
-        found = tanks.get(tank_goid)
-        if found is None:
-            return NoTank("tank_goid", tank_goid)
-        return Chosen(found, called(site.mapping, tank_goid))
+        for tank in tanks:
+            if tank.goid == tank_goid:
+                return Chosen(tank, called(site.mapping, tank_goid))
+        return NoTank("tank_goid", tank_goid)
     if tank_id := key.get("tank_id"):
-        return _lowest((entry for entry in mapped if entry.tank_id == tank_id), tanks) or NoTank(
-            "tank_id", tank_id
-        )
-    if product_source_id := key.get("product_source_id"):
-        return _lowest(
-            (entry for entry in mapped if entry.product_source_id == product_source_id), tanks
-        ) or NoTank("product_source_id", product_source_id)
+        entries = [entry for entry in mapped if entry.tank_id == tank_id]
+        return _lowest(entries, tanks) or NoTank("tank_id", tank_id)
+    if carried := key.get("product_source_id"):
+        entries = [entry for entry in mapped if entry.product_source_id == carried]
+        return _lowest(entries, tanks) or NoTank("product_source_id", carried)
     if product is None:
         return NoTank("product", "")
     goid = product.record.goid
-    product_key = product.mapping.source_id if product.mapping is not None else goid
-    fitting = {tank.goid: tank for tank in site.record.tanks if tank.product == goid}
+    missing = NoTank("product", product.mapping.source_id if product.mapping is not None else goid)
+    fitting = [tank for tank in tanks if tank.product == goid]
     if mapped:
-        return _lowest(mapped, fitting) or NoTank("product", product_key)
+        return _lowest(mapped, fitting) or missing
     if not fitting:
-        return NoTank("product", product_key)
-    return Chosen(min(fitting.values(), key=lambda tank: (tank.number, tank.goid)), None)
+        return missing
+    return Chosen(min(fitting, key=lambda tank: (tank.number, tank.goid)), None)
 
 
 def called(mapping: Mapping | None, tank_goid: str) -> MappedTank | None:
@@ -110,6 +108,8 @@ def gap_key(mapping: Mapping | None, record: MasterRecord, key: str) -> str:
     return f"{site}/{key}"
 
 
-def _lowest(entries: Iterable[MappedTank], tanks: Members[str, Tank]) -> Chosen | None:
-    found = lowest([entry for entry in entries if entry.tank_goid in tanks])
-    return None if found is None else Chosen(tanks[found.tank_goid], found)
+def _lowest(entries: Sequence[MappedTank], tanks: Sequence[Tank]) -> Chosen | None:
+    """The lowest of the entries that name one of the tanks."""
+    goids = {tank.goid: tank for tank in tanks}
+    found = lowest([entry for entry in entries if entry.tank_goid in goids])
+    return None if found is None else Chosen(goids[found.tank_goid], found)

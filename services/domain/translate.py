@@ -13,8 +13,8 @@ from typing import Any
 from schemas.dump import iso_utc
 from services.domain import mapping, tanks, windows
 from services.domain.effects import Gap
-from services.domain.keys import COMPANY, PRODUCT, SITE, TANK
-from services.domain.loads import KEY_PARAMETERS, listed
+from services.domain.keys import COMPANY, PRODUCT, SITE, TANK, TERMINAL
+from services.domain.loads import listed
 from services.domain.mapping import Found, KeyEcho, Lost, Side, own_token
 from services.domain.tanks import NoTank
 from services.domain.tokens import mapped_goid_token, record_token
@@ -121,33 +121,36 @@ class _Translator:
 
     def load(self, load: Members[str, Any]) -> list[Document]:
         """One load in the three wordings."""
-        terminals, products, suppliers = (
-            [self.key(entity, key) for key in listed(load, singular, plural)]
-            for singular, plural, entity in KEY_PARAMETERS
-        )
+        key = self.key
+        terminals = [key(TERMINAL, given) for given in listed(load, "terminal", "terminals")]
+        products = [key(PRODUCT, given) for given in listed(load, "product", "products")]
+        suppliers = [key(COMPANY, given) for given in listed(load, "supplier", "suppliers")]
         price_types = listed(load, "price_type", "price_types")
         contracts = listed(load, "contract", "contracts")
+        same = {
+            "price_types": price_types,
+            "contracts": contracts,
+            "price_type": _single(price_types),
+            "contract": _single(contracts),
+        }
         return [
             _load(
                 [words.origin for words in terminals],
                 [words.origin for words in products],
                 [words.origin for words in suppliers],
-                price_types,
-                contracts,
+                same,
             ),
             _load(
                 [words.master for words in terminals],
                 [words.master for words in products],
                 [words.master for words in suppliers],
-                price_types,
-                contracts,
+                same,
             ),
             _load(
                 [words.destination for words in terminals],
                 [words.destination for words in products],
                 [words.destination for words in suppliers],
-                price_types,
-                contracts,
+                same,
             ),
         ]
 
@@ -241,25 +244,22 @@ def _wordings(words: Words | None) -> Wordings:
 
 
 def _load(
-    terminals: list[Any],
-    products: list[Any],
-    suppliers: list[Any],
-    price_types: list[str],
-    contracts: list[str],
+    terminals: list[Any], products: list[Any], suppliers: list[Any], same: Document
 ) -> Document:
-    """The lists, and the singular where there is exactly one (K06)."""
+    """The lists, and the singular where there is exactly one (K06); `same` in every wording."""
     return {
         "terminals": terminals,
         "products": products,
         "suppliers": suppliers,
-        "price_types": price_types,
-        "contracts": contracts,
-        "terminal": terminals[0] if len(terminals) == 1 else None,
-        "product": products[0] if len(products) == 1 else None,
-        "supplier": suppliers[0] if len(suppliers) == 1 else None,
-        "price_type": price_types[0] if len(price_types) == 1 else None,
-        "contract": contracts[0] if len(contracts) == 1 else None,
+        "terminal": _single(terminals),
+        "product": _single(products),
+        "supplier": _single(suppliers),
+        **same,
     }
+
+
+def _single(values: list[Any]) -> Any:
+    return values[0] if len(values) == 1 else None
 
 
 def _window(window: Members[str, Any]) -> Document:

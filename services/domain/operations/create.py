@@ -104,10 +104,11 @@ def _unspoiled(*_path: str | int) -> bool:
 
 
 def _keys(body: dict[str, Any]) -> drops.Keys:
+    found = drops.keys_of(body.get("drops") or (), ("drops",))
     owner = body.get("supply_owner")
     if owner is not None:
-        yield ("supply_owner",), keys.COMPANY, owner
-    yield from drops.keys_of(body.get("drops") or (), ("drops",))
+        found.append((("supply_owner",), keys.COMPANY, owner))
+    return found
 
 
 def _waits_on_gap(order: OrderState, command: Command) -> bool:

@@ -374,10 +374,10 @@ def test_needs_name_the_order_its_number_and_every_key_once_per_place() -> None:
     assert needs.order_ids == {command().derive("order")}
     assert needs.numbers == {(ACME.id, "PO-1")}
     assert [entity for entity, _ in needs.keys] == [
-        "company",
         "site",
         "product",
         "terminal",
+        "company",
         "company",
     ]
 
