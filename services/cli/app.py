@@ -3,9 +3,9 @@
 Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 usage or settings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import typer
 
@@ -50,6 +50,31 @@ class Commands(LazyGroup):
         "config": _own("config", "The settings in force, without secrets."),
         "bench": _own("bench", "Measure on this machine."),
     }
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Takes --data wherever it stands, for no command has another meaning for it."""
+        parsed: list[str] = super().parse_args(ctx, data_first(args, _ALONE))
+        return parsed
+
+
+def data_first(args: Sequence[str], alone: Collection[str]) -> list[str]:
+    """`args` with the option --data moved to the front, unless the command is one of `alone`.
+
+    These have the option themselves.
+    """
+    if any(word in alone for word in args):
+        return list(args)
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(args)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word == "--data":
+            front += [word, *[value for value in [next(words, None)] if value is not None]]
+        else:
+            (front if word.startswith("--data=") else rest).append(word)
+    return front + rest
 
 
 app = typer.Typer(

@@ -31,6 +31,10 @@ def explain(error: BaseException) -> Explanation | None:
         return Explanation(str(error), 2)
     if isinstance(error, CrossroadsError):
         return Explanation(str(error), 1)
+    if isinstance(error, BrokenPipeError):
+        return None
+    if isinstance(error, OSError) and error.filename is not None:
+        return Explanation(f"{error.filename}: {error.strerror}", 1)
     # Looked up, not imported: what is not loaded cannot have raised anything.
     if "asyncpg" in sys.modules:
         from services.kit.database import is_away  # noqa: PLC0415
