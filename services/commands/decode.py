@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from schemas import topics
 from schemas.operations import Operation, operation_of_type
@@ -30,6 +31,7 @@ class Arrival:
     envelope: Envelope
     operation: Operation
     origin_name: str
+    raw: Any
     reading: Reading
     fingerprint: bytes
 
@@ -80,6 +82,7 @@ def decode(record: Record) -> Arrival | Dead:
         envelope,
         found,
         origin,
+        body,
         read(found.document, body, strict=envelope.handling == "strict"),
         command_fingerprint(record.value or b"", envelope),
     )
@@ -122,6 +125,7 @@ def command_of(arrival: Arrival, directory: Directory) -> Command | Dead:
         instance_name=envelope.origin_instance,
         strict=envelope.handling == "strict",
         correlation_id=envelope.correlation_id or envelope.id,
+        raw=arrival.raw,
         reading=arrival.reading,
         accepted_at=accepted_at(arrival.record),
         derive=partial(_derive, arrival.record.timestamp_ms, caller, envelope.id),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -28,6 +29,7 @@ from services.records import (
     master_data,
     numbers,
     orders,
+    tallies,
     waiting_upserts,
 )
 from services.records.commands import StoredAnswer
@@ -64,6 +66,7 @@ class Storing:
     _new: dict[Identity, StoredAnswer] = field(default_factory=dict)
     _newer: dict[Identity, StoredAnswer] = field(default_factory=dict)
     _result_rows: dict[Identity, int] = field(default_factory=dict)
+    _tallies: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     async def store(self, connection: Connection, batch: Batch) -> None:
         """Store everything the batch caused; its effects must have been decided."""
@@ -81,6 +84,7 @@ class Storing:
         await self._write_waits(connection, batch.firsts)
         await self._write_reference(connection, batch.firsts)
         await self._write_history(connection, batch.firsts)
+        await tallies.add(connection, self.service, self._tallies)
 
     # -- outgoing records
 
@@ -134,11 +138,13 @@ class Storing:
             return
         told = Told(first.outcome, first.http_status, first.code, first.body)
         self._count(job.command.operation, "duplicate")
+        self._tallies[tallies.DUPLICATE, job.command.operation] += 1
         cause = replace(self._cause(job), order_id=first.order_id)
         self._rows.append(result_row(cause, told, outcome="duplicate", copy=True))
 
     def _bury(self, dead: Dead, directory: Directory) -> None:
         DEAD_LETTERS_TOTAL.labels(self.service, dead.reason).inc()
+        self._tallies[tallies.DEAD_LETTER, dead.reason] += 1
         record = dead.record
         self._rows.append(
             dead_letter_row(record, dead.reason, dead.detail, self.service, self.moment)

@@ -18,7 +18,7 @@ from services.kit import outbox
 from services.kit.cloudevents import Record
 from services.kit.database import Connection
 from services.kit.metrics import COMMANDS_TOTAL, DEAD_LETTERS_TOTAL
-from services.records import commands, directory, history, lanes
+from services.records import commands, directory, history, lanes, tallies
 from services.records.commands import StoredAnswer
 from services.records.emission import Cause, Told, dead_letter_row, result_row
 
@@ -47,9 +47,11 @@ async def give_up(
     """
     rows = [dead_letter_row(record, "unforeseen", _sentence(error), service, moment)]
     DEAD_LETTERS_TOTAL.labels(service, "unforeseen").inc()
+    counted = {(tallies.DEAD_LETTER, "unforeseen"): 1}
     command = await _legible(connection, record)
     if command is None:
         await outbox.store(connection, rows)
+        await tallies.add(connection, service, counted)
         return
     arrival, asked = command
     identity = (asked.caller.id, asked.id)
@@ -65,6 +67,7 @@ async def give_up(
             told.code, told.body, ids[-1], None, asked.accepted_at, moment,
         )  # fmt: skip
         await commands.insert(connection, [answer])
+    await tallies.add(connection, service, counted)
 
 
 async def fail_turn(

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 
 from schemas.topics import SLUG
 from services.commands.asyncapi import asyncapi_routes
+from services.commands.gauges import Gauges
 from services.commands.lane_loop import LaneLoop
 from services.commands.pipeline import Pipeline
 from services.kit.database import open_pool, transaction
@@ -27,12 +28,14 @@ async def worker(
     service: str,
     base: str,
     summary: str,
+    tells: bool = False,
     work: Mapping[str, Work] | None = None,
     routes: Sequence[BaseRoute] = (),
 ) -> AsyncIterator[Parts]:
     """The parts of a service that reads `base` and every tenant's topic of it.
 
-    `work` and `routes` are what the service has besides. Raises SchemaTooOld where the database
+    `tells`: it also sets the gauges that tell what the database holds. `work` and `routes` are what
+    the service has besides. Raises SchemaTooOld where the database
     was not migrated far enough, and what means that the database is away.
     """
     pool = await open_pool(
@@ -44,7 +47,7 @@ async def worker(
         stream = Stream(
             settings,
             service=service,
-            group=f"crossroads.{service}",
+            group=f"{settings.deployment}.{service}",
             pattern=topic_pattern(base),
             work=Pipeline(service),
             pool=pool,
@@ -52,8 +55,9 @@ async def worker(
             description=summary,
         )
         lanes = LaneLoop(pool, settings.database_url, service=service)
+        gauges: dict[str, Work] = {"gauges": Gauges(pool).run} if tells else {}
         yield Parts(
-            work={"stream": stream.run, "lanes": lanes.run, **(work or {})},
+            work={"stream": stream.run, "lanes": lanes.run, **gauges, **(work or {})},
             checks={"stream": stream.ready},
             routes=[*asyncapi_routes(service, base, summary), *routes],
         )

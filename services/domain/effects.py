@@ -12,7 +12,7 @@ from services.domain.world import Mapping, MasterRecord, OrderState
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the caller is told: an outcome of the contract, HTTP's status and body, a stable code."""
+    """What the caller is told: the outcome, HTTP's status and body, and a stable code."""
 
     outcome: str
     http_status: int
@@ -39,7 +39,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """A record for a tenant's system; order id, routing and sequence are added when it is stored."""
+    """A record for a tenant's system; order id and sequence are added when it is stored."""
 
     receiver: Tenant
     type: str
@@ -68,7 +68,7 @@ class Upsert:
 
 @dataclass(frozen=True, slots=True)
 class ParentMissing:
-    """An upsert that waits for what it refers to (protocol §3); a newer one of its key replaces it."""
+    """An upsert that waits for what it refers to; a newer one of its key replaces it."""
 
     entity_key: str
     wake_on: tuple[str, ...]

@@ -16,6 +16,7 @@ REJECTED = "rejected"
 
 UNSENT = "unsent"
 SENT = "sent"
+FAILED = "failed"
 
 _PROGRESSION = {"no_progress": "No Progress", "complete": "Complete"}
 
@@ -31,7 +32,7 @@ def of(order: OrderState) -> str:
         return CANCELED
     if order.receipt == REJECTED:
         return REJECTED
-    if order.receipt == "failed":
+    if order.receipt == FAILED or order.delivery == FAILED:
         return ERROR
     if order.delivery == REQUESTED:
         return REQUESTED
@@ -42,7 +43,7 @@ def of(order: OrderState) -> str:
 
 def failed_at_step(order: OrderState) -> str | None:
     """The step that failed: the mapping step of a gap; synced, of a failed receipt (R074, K39)."""
-    return SYNCED if order.receipt == "failed" else order.failed_at_step
+    return SYNCED if order.receipt == FAILED else order.failed_at_step
 
 
 def progression_state(progress: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping as Members
+from collections.abc import Iterable
+from collections.abc import Mapping as Members
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -94,7 +95,9 @@ class Needs:
 class MasterData:
     """Master records and mappings, indexed the ways a key can name them (R031-R036)."""
 
-    def __init__(self, records: Iterable[MasterRecord] = (), mappings: Iterable[Mapping] = ()) -> None:
+    def __init__(
+        self, records: Iterable[MasterRecord] = (), mappings: Iterable[Mapping] = ()
+    ) -> None:
         self.records: dict[str, MasterRecord] = {}
         self._by_id: dict[str, Mapping] = {}
         self._by_source: dict[tuple[str, str, str, str], Mapping] = {}
@@ -164,7 +167,7 @@ class OrderState:
     """An order as it stands: its three documents, its axes, and how far each side has been told.
 
     The axes (K39): `mapping` is the last step reached (origin_mapped, master_mapped,
-    destination_mapped); `delivery` unsent, requested, sent or canceled; `receipt` none, received,
+    destination_mapped); `delivery` unsent, requested, sent, canceled or failed; `receipt` none, received,
     accepted, rejected or failed; `progress` no_progress or the latest progress status.
     `delivered` says whether the newest record towards each side was acknowledged.
     """

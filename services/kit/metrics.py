@@ -99,7 +99,7 @@ CONSUMER_LAG_RECORDS = _gauge(
 )
 OLDEST_UNSYNCED_ORDER_AGE_SECONDS = _gauge(
     "oldest_unsynced_order_age_seconds",
-    "Age of the oldest open order of a tenant that its destination was not sent yet.",
+    "Age of the oldest open order that its destination, this tenant, was not sent yet.",
     "tenant",
 )
 OUTBOX_RECORDS = _gauge(

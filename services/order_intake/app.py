@@ -18,7 +18,7 @@ SUMMARY = (
 
 def build(settings: Settings) -> AbstractAsyncContextManager[Parts]:
     """The parts of this process."""
-    return worker(settings, service=SERVICE, base=ORDERS, summary=SUMMARY)
+    return worker(settings, service=SERVICE, base=ORDERS, summary=SUMMARY, tells=True)
 
 
 def run(settings: Settings | None = None) -> int:

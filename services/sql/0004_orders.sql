@@ -44,6 +44,8 @@ CREATE INDEX orders_received_number ON orders (destination_id, origin_number);
 CREATE INDEX orders_given_number ON orders (destination_id, destination_number)
     WHERE destination_number IS NOT NULL;
 CREATE INDEX orders_runnable ON orders (id) WHERE lane_runnable;
+CREATE INDEX orders_unsynced ON orders (destination_id, accepted_at)
+    WHERE delivery IN ('unsent', 'requested');
 
 -- One row a command id: its fingerprint and its newest answer.
 CREATE TABLE commands (

@@ -6,7 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.commands.gauges import Gauges
+from services.domain.accounting import problems, report
 from services.kit.database import transaction
+from services.kit.metrics import exposition
+from services.records import accounting
 from tests.integration.hub import Hub, hub, mapping, order, results, syncs, two_companies
 
 
@@ -245,3 +249,35 @@ async def test_a_command_whose_records_outgrow_a_topic_is_refused(world: Hub) ->
     assert (refused["outcome"], refused["code"]) == ("refused", "request.order_too_large")
     assert syncs(out) == []
     assert await world.pool.fetchval("SELECT count(*) FROM orders") == 0
+
+
+async def test_the_books_balance_and_the_gauges_tell_who_waits(world: Hub) -> None:
+    """One of each: done, waiting, refused, a copy, a dead letter."""
+    waiting = order("I2")
+    waiting["drops"][0]["product"] = {"source_id": "o-new"}
+    asked = {"origin": "acme", "partner": "haul"}
+    await world.process(
+        world.record("order.create", order("I1"), command_id="i1", **asked),
+        world.record("order.create", order("I1"), command_id="i1", **asked),
+        world.record("order.create", waiting, **asked),
+        world.record("order.create", order("I1"), **asked),
+        world.record("order.create", None, value=b"{", **asked),
+    )
+    await world.pool.execute("DELETE FROM outbox")
+    async with transaction(world.pool) as connection:
+        counted = await accounting.count(connection)
+        assert problems(counted) == []
+        told = report(counted)
+    assert told["operations"]["order.create"] == {
+        "accepted": 3,
+        "done": 1,
+        "waiting": 1,
+        "refused": 1,
+        "failed": 0,
+    }
+    assert (told["duplicates"], told["dead_letters"]) == (1, 1)
+    await Gauges(world.pool).tell(books=True)
+    text = exposition().decode()
+    assert 'crossroads_mapping_gaps{entity="product",tenant="acme"} 1.0' in text
+    assert 'crossroads_waiting_commands{reason="mapping.gap",tenant="acme"} 1.0' in text
+    assert 'crossroads_oldest_unsynced_order_age_seconds{tenant="haul"}' in text
