@@ -113,7 +113,7 @@ STEP = st.one_of(
 )
 
 
-@given(st.lists(STEP, max_size=120), st.integers(1, 4))
+@given(st.lists(STEP, min_size=40, max_size=120), st.integers(1, 4))
 def test_whatever_the_order_of_commits_no_row_is_left_below_the_mark(
     steps: list[tuple[str, int]], limit: int
 ) -> None:
