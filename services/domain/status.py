@@ -32,7 +32,7 @@ def of(order: OrderState) -> str:
         return CANCELED
     if order.receipt == REJECTED:
         return REJECTED
-    if order.receipt == FAILED or order.delivery == FAILED:
+    if FAILED in {order.receipt, order.delivery}:
         return ERROR
     if order.delivery == REQUESTED:
         return REQUESTED

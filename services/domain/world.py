@@ -167,8 +167,8 @@ class OrderState:
     """An order as it stands: its three documents, its axes, and how far each side has been told.
 
     The axes (K39): `mapping` is the last step reached (origin_mapped, master_mapped,
-    destination_mapped); `delivery` unsent, requested, sent, canceled or failed; `receipt` none, received,
-    accepted, rejected or failed; `progress` no_progress or the latest progress status.
+    destination_mapped); `delivery` unsent, requested, sent, canceled or failed; `receipt` none,
+    received, accepted, rejected or failed; `progress` no_progress or the latest progress status.
     `delivered` says whether the newest record towards each side was acknowledged.
     """
 
