@@ -25,8 +25,12 @@ def settings(
     fresh_database: str, kafka: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Settings:
     monkeypatch.chdir(tmp_path)
+    # The embedded broker lets a group join after half its session timeout (measured).
     return Settings(
-        database_url=fresh_database, kafka_bootstrap_servers=kafka, metadata_max_age_ms=500
+        database_url=fresh_database,
+        kafka_bootstrap_servers=kafka,
+        metadata_max_age_ms=500,
+        session_timeout_seconds=2,
     )
 
 
