@@ -31,7 +31,7 @@ types: $(VENV)/.dev  ## mypy, strict
 	$(VENV)/bin/mypy
 
 test: $(VENV)/.dev  ## unit, contract, integration and acceptance tests
-	$(PY) -m pytest -m "not long" tests/unit tests/contract tests/integration tests/acceptance
+	$(PY) -m pytest -m "not long" --ignore=tests/browser tests
 
 test-all: $(VENV)/.dev  ## every test, the long ones and the browser's too
 	$(PY) -m pytest tests
