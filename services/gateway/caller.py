@@ -61,7 +61,8 @@ def basic_credentials(authorization: str) -> tuple[str, str] | None:
     except (binascii.Error, UnicodeDecodeError):
         return None
     user, colon, secret = decoded.partition(":")
-    return (user, secret) if colon else None
+    # NUL is no text for the database.
+    return (user, secret) if colon and "\x00" not in decoded else None
 
 
 async def _authenticate(request: Request, hub: Hub) -> Credential:
