@@ -51,12 +51,14 @@ def test_an_update_keeps_id_and_age_and_wakes_the_name_it_had() -> None:
     put(desk, mapping())
     before = stored(desk)
     desk.woken.clear()
-    assert put(desk, mapping(source_name="Other"), id="m2").body["detail"] == "updated"
+    assert put(desk, mapping(source_name="Other"), id="m2", arrived=9).body["detail"] == "updated"
     after = stored(desk)
     assert (after.id, after.age) == (before.id, before.age)
     names = {token for token in desk.woken if token.startswith("name|")}
     assert {token.rsplit("|", 1)[1] for token in names} == {"Station One", "Other"}
-    assert put(desk, mapping(source_name="Other"), id="m3").body["detail"] == "unchanged"
+    assert (
+        put(desk, mapping(source_name="Other"), id="m3", arrived=10).body["detail"] == "unchanged"
+    )
 
 
 def test_it_waits_for_tenant_system_record_and_tank_in_turn() -> None:
