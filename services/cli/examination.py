@@ -75,10 +75,9 @@ async def _told(name: str, check: Check) -> list[Finding]:
         return await check() or [Finding(name, OK, "")]
     except Exception as error:
         told = explain(error)
-        if told is None and getattr(error, "sqlstate", None) != "42P01":
+        if told is None:
             raise
-        text = "a table is missing" if told is None else told.message
-        return [Finding(name, PROBLEM, f"could not be looked at: {text}")]
+        return [Finding(name, PROBLEM, f"could not be looked at: {told.message}")]
 
 
 def _with_database(

@@ -64,9 +64,8 @@ WHERE ($1::text IS NULL OR o.origin_number = $1 OR o.destination_number = $1)
   AND ($3::text IS NULL OR $3 IN (origin.slug, destination.slug))
   AND ($4::timestamptz IS NULL OR o.accepted_at >= $4)
   AND ($5::text IS NULL OR o.id < $5)
-  AND {{status}}
-ORDER BY o.id DESC LIMIT {_PAGE}
-"""
+  AND """
+_NEWEST = f" ORDER BY o.id DESC LIMIT {_PAGE}"
 # What must hold for each status; whether it holds is `domain.status`'s to say.
 _LIKELY = {
     status.CANCELED: "o.delivery = 'canceled'",
@@ -86,7 +85,7 @@ async def list_orders(
 ) -> list[Row]:
     """Orders that fit, the newest first."""
     likely = "true" if wanted.status is None else _LIKELY[wanted.status]
-    query = _ORDERS.format(status=likely)
+    query = _ORDERS + likely + _NEWEST
     found: list[Row] = []
     last: str | None = None
     while len(found) < limit:
