@@ -20,6 +20,7 @@ from faststream import AckPolicy, StreamMessage
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 
+from services.kit import decompression
 from services.kit.commits import Commits
 from services.kit.database import Pool
 from services.kit.errors import BrokerAway, ServiceMustStop
@@ -123,6 +124,7 @@ class Stream:
 
     async def start(self) -> None:
         """Connects and asks to join the group. Raises BrokerAway."""
+        decompression.install()
         try:
             await self.broker.start()
         except (KafkaError, OSError) as error:
