@@ -11,9 +11,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from schemas.topics import DEAD_LETTER
-from services.cli.logs_of_topics import partitions_of
+from services.cli.logs_of_topics import logs_of
 from services.kit.errors import BrokerAway
 from services.kit.kafka import MAX_PARTITION_FETCH_BYTES, client_arguments
+from services.kit.placement import LogEnds
 from services.kit.settings import Settings
 
 # Offsets looked at in one step back; letters are rare, so one step mostly does.
@@ -75,10 +76,12 @@ async def newest(
         return right and letter.timestamp_ms >= oldest_ms
 
     found: list[Letter] = []
+    logs = await logs_of(settings, [DEAD_LETTER])
     async with _consumer(settings) as consumer:
-        partitions = await partitions_of(settings, [DEAD_LETTER])
-        for partition in partitions:
-            found += await _newest_of(consumer, partition, limit, fits, oldest_ms)
+        for partition, log in logs.ends.items():
+            found += await _newest_of(
+                consumer, partition, log, limit=limit, fits=fits, oldest_ms=oldest_ms
+            )
     found.sort(key=lambda letter: (letter.timestamp_ms, letter.offset), reverse=True)
     return found[:limit]
 
@@ -86,23 +89,23 @@ async def newest(
 async def one(settings: Settings, partition: int, offset: int) -> Letter | None:
     """The letter at this place; None when there is none (any more). Raises BrokerAway."""
     where = TopicPartition(DEAD_LETTER, partition)
-    if where not in await partitions_of(settings, [DEAD_LETTER]):
+    log = (await logs_of(settings, [DEAD_LETTER])).ends.get(where)
+    if log is None or not log.start <= offset < log.end:
         return None
     async with _consumer(settings) as consumer:
-        start, end = await _ends(consumer, where)
-        if not start <= offset < end:
-            return None
         return next(iter(await _read(consumer, where, offset, offset + 1)), None)
 
 
 async def _newest_of(
     consumer: AIOKafkaConsumer,
     partition: TopicPartition,
+    log: LogEnds,
+    *,
     limit: int,
     fits: Callable[[Letter], bool],
     oldest_ms: float,
 ) -> list[Letter]:
-    start, end = await _ends(consumer, partition)
+    start, end = log.start, log.end
     found: list[Letter] = []
     while end > start and len(found) < limit:
         begin = max(start, end - _STEP)
@@ -130,13 +133,6 @@ async def _read(
         if silent == _SILENT_POLLS:
             raise BrokerAway(f"The broker does not hand out {partition.topic}.")
     return [letter for letter in found if letter.offset < end]
-
-
-async def _ends(consumer: AIOKafkaConsumer, partition: TopicPartition) -> tuple[int, int]:
-    consumer.assign([partition])
-    starts = await consumer.beginning_offsets([partition])
-    ends = await consumer.end_offsets([partition])
-    return starts[partition], ends[partition]
 
 
 @asynccontextmanager

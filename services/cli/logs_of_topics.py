@@ -1,4 +1,4 @@
-"""The input topics at the broker: their partitions, where their logs begin and end."""
+"""The hub's topics at the broker: their partitions, and how far each was read."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -32,7 +32,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """The cluster that answers, and the ends of the partitions of its input topics."""
+    """The cluster that answers, and where the logs of its partitions begin and end."""
 
     cluster_id: str
     ends: Mapping[TopicPartition, LogEnds]
@@ -49,7 +49,12 @@ async def _view(settings: Settings) -> AsyncIterator[BrokerView]:
 
 async def input_logs(settings: Settings) -> Logs:
     """The logs of every input topic of the hub. Raises BrokerAway."""
-    partitions = await partitions_of(settings, topics.input_bases())
+    return await logs_of(settings, topics.input_bases())
+
+
+async def logs_of(settings: Settings, bases: Iterable[str]) -> Logs:
+    """The logs of the topics of these bases, tenants' ones included. Raises BrokerAway."""
+    partitions = await partitions_of(settings, bases)
     async with _view(settings) as view:
         cluster_id = await view.cluster_id()
         listed = await view.log_ends(partitions)
