@@ -60,7 +60,9 @@ def remove_place(data: Path, name: str) -> None:
     """Delete the server's files, wherever they lie."""
     inside = data / name
     if inside.is_symlink():
-        shutil.rmtree(inside.resolve(), ignore_errors=True)
+        place = inside.readlink()
+        shutil.rmtree(place, ignore_errors=True)
+        place.with_suffix(".data").unlink(missing_ok=True)
         inside.unlink()
     elif inside.exists():
         shutil.rmtree(inside)
