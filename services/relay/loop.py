@@ -34,7 +34,7 @@ _RESUME_ROWS = 500
 # A record refused by itself goes through only when somebody raised a limit.
 _FORGIVE_SECONDS = 60.0
 _FORGIVE_ROWS = 100
-_BACK_OFF = tenacity.wait_random_exponential(multiplier=0.1, max=5.0)
+_BACK_OFF = tenacity.wait_random_exponential(multiplier=0.1, max=2.0)
 
 log = structlog.get_logger()
 

@@ -6,7 +6,13 @@ from typing import Any
 import orjson
 
 from services.kit.database import Session
-from services.kit.outbox import RowKind, draw, pack_headers, unpack_headers
+from services.kit.outbox import (
+    PUBLISHED_CHANNEL,
+    RowKind,
+    draw,
+    pack_headers,
+    unpack_headers,
+)
 from services.relay.rows import Row
 
 _COLUMNS = (
@@ -161,6 +167,9 @@ async def park(connection: Session, rows: Sequence[Row], refused: Mapping[int, s
                 [told_headers(row) for row in speaking],
                 [told[row.id] for row in speaking],
             )
+            # Whoever waits for the parked answer may read `told` now, also where the waiting
+            # record itself cannot go out.
+            await connection.execute("SELECT pg_notify($1, '')", PUBLISHED_CHANNEL)
 
 
 async def joining(connection: Session, rows: Sequence[Row]) -> set[int]:

@@ -1,8 +1,10 @@
 """A topic that takes nothing holds back what belongs to it, and nothing else."""
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 
+import asyncpg
 import orjson
 
 from services.kit.outbox import RowKind
@@ -101,6 +103,9 @@ async def test_a_missing_results_topic_keeps_both_answers_in_order_and_lets_sync
     syncs, missing, cause = name("sync"), name("results"), a_cause()
     waiting_id = str(uuid.uuid4())
     await create_topics(kafka, syncs)
+    listener = await asyncpg.connect(fresh_database)
+    heard = asyncio.Event()
+    await listener.add_listener("crossroads_published", lambda *_: heard.set())
     await put(
         fresh_database,
         [sync(syncs, "order", 1, cause), final(missing, "order", cause, waiting_id=waiting_id)],
@@ -108,9 +113,12 @@ async def test_a_missing_results_topic_keeps_both_answers_in_order_and_lets_sync
     async with relay(fresh_database, kafka):
         await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 2 AND ({WAITING}) = 0"))
         assert ids(await read(kafka, syncs)) == ["order-1"]
+        # The gateway hears of the answer although its record cannot go out.
+        await asyncio.wait_for(heard.wait(), 20)
         await create_topics(kafka, missing)
         await emptied(fresh_database)
     assert ids(await read(kafka, missing)) == [waiting_id, f"final-{cause.hex()}"]
+    await listener.close()
 
 
 async def test_a_record_refused_by_itself_parks_its_order_and_not_its_topic(
