@@ -75,14 +75,16 @@ WHO = ["as I am", "as an ordinary user"] if os.geteuid() == 0 else ["as I am"]
 
 @pytest.fixture(params=WHO)
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    data = Path(tempfile.mkdtemp(prefix="crossroads-local-"))
-    found = Run(data, sys.executable, None)
+    user, interpreter = None, sys.executable
     if request.param == "as an ordinary user":
-        interpreter = python_for_everyone()
-        if interpreter is None:
+        found_interpreter = python_for_everyone()
+        if found_interpreter is None:
             pytest.skip("no interpreter here that an ordinary user can run")
-        found = Run(data, interpreter, NOBODY)
-        os.chown(data, NOBODY, NOBODY)
+        user, interpreter = NOBODY, found_interpreter
+    data = Path(tempfile.mkdtemp(prefix="crossroads-local-"))
+    if user is not None:
+        os.chown(data, user, user)
+    found = Run(data, interpreter, user)
     yield found
     for process in found.started:
         process.terminate()
