@@ -78,6 +78,7 @@ def data_first(args: Sequence[str], alone: Collection[str]) -> list[str]:
 
 
 app = typer.Typer(
+    name="crossroads",
     cls=Commands,
     no_args_is_help=True,
     add_completion=False,

@@ -16,8 +16,9 @@ def join_running_stack(data: Path, *, without: tuple[str, ...] = ()) -> None:
 
     found = environment_of_running_stack(data)
     if found:
-        taken = missing(found, {**_file_values(), **os.environ}, without)
-        os.environ.update(taken)
+        # An empty variable sets nothing, so it does not hide what `.env` says.
+        given = {**_file_values(), **{name: text for name, text in os.environ.items() if text}}
+        os.environ.update(missing(found, given, without))
 
 
 def missing(
