@@ -53,6 +53,7 @@ class Placer:
         self._cluster_id: str | None = None
         self._timeline: str | None = None
         self._shorter_since: dict[TopicPartition, float] = {}
+        self._told_lost: set[TopicPartition] = set()
 
     @property
     def cluster_id(self) -> str | None:
@@ -72,9 +73,10 @@ class Placer:
         cluster_id = await self._view.cluster_id()
         logs = await self._view.log_ends(partitions)
         async with transaction(self._pool) as connection:
-            await self._look_at_timeline(connection)
             starts = {partition: ends.start for partition, ends in logs.items()}
+            # First, because a server that only reads refuses it as being away.
             new = await positions.insert_missing(connection, cluster_id, self._group, starts)
+            await self._look_at_timeline(connection)
             marks = await positions.lock(connection, cluster_id, self._group, starts)
             earlier: list[str] = []
             if new:
@@ -106,14 +108,17 @@ class Placer:
         }
         if verdict != "shorter":
             self._shorter_since.pop(partition, None)
-        if verdict == "lost":
+        if verdict != "lost":
+            self._told_lost.discard(partition)
+        elif partition not in self._told_lost:
+            self._told_lost.add(partition)
             log.error(
                 "records were removed by retention before they were read; this partition stays "
                 "refused until `crossroads doctor accept-loss` moves its mark",
                 **facts,
             )
             POSITION_JUMPS_TOTAL.labels(self._service, "log-start").inc()
-        elif verdict == "shorter":
+        if verdict == "shorter":
             now = time.monotonic()
             # A leader that was just elected may tell an end that is too low for a moment.
             if now - self._shorter_since.setdefault(partition, now) < self._grace:

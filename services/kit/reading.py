@@ -251,10 +251,11 @@ class Reader:
         except BrokerAway as error:
             self._met("the broker is away", error)
             return
-        except Exception as error:
-            if not is_away(error):
-                raise
-            self._met("the database is away", error)
+        except Exception as error:  # noqa: BLE001 — the stream loop; raised, it would start again
+            if is_away(error):
+                self._met("the database is away", error)
+            else:
+                self.fail(ServiceMustStop(f"the marks cannot be read: {error!r}"))
             return
         if generation != self._generation:
             return

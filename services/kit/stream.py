@@ -151,6 +151,7 @@ class Stream:
             async with asyncio.timeout(_LEAVE_SECONDS):
                 if self._subscriber.consumer is not None:
                     await self._commits.flush(self._subscriber.consumer)
+                    _let_leave(self._subscriber.consumer)
                 await self.broker.stop()
         except TimeoutError:
             log.warning("the group was not left in time")
@@ -217,6 +218,14 @@ class Stream:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._reader.fail(ServiceMustStop(f"a task of the stream failed: {error!r}"))
+
+
+def _let_leave(consumer: AIOKafkaConsumer) -> None:
+    # The embedded broker counts generations from 0, and aiokafka leaves none before 1: whoever
+    # comes next would wait for the session's end. Nothing is sent by the number any more.
+    coordinator = consumer._coordinator  # noqa: SLF001
+    if getattr(coordinator, "generation", None) == 0:
+        coordinator.generation = 1
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -246,3 +246,15 @@ async def test_a_rebalance_while_marks_are_read_makes_them_void() -> None:
     await world.poll()
     assert world.consumer.paused == {ZERO}
     assert world.reader.waiting == {ZERO}
+
+
+async def test_marks_that_cannot_be_read_for_another_reason_end_the_service() -> None:
+    world = World(ZERO)
+
+    async def unknown(*_: object) -> list[Place]:
+        raise asyncpg.UndefinedTableError("stream_positions is not there")
+
+    marks: Any = world.marks
+    marks.place = unknown
+    await world.poll()
+    assert isinstance(world.reader.failure.exception(), ServiceMustStop)
