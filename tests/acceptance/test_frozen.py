@@ -1,0 +1,48 @@
+"""A process that is frozen, overtaken by its twin and thawed does nothing twice."""
+
+import signal
+
+import pytest
+
+from tests.acceptance.stack import Stack, until
+from tests.acceptance.storm import Storm, storm
+
+pytestmark = pytest.mark.timeout(360)
+REPLICAS = {"relay": 2, "order_intake": 2}
+
+
+async def frozen_and_thawed(running: Storm, name: str, number: int) -> None:
+    """Freeze one of two, wait until the other has done everything, thaw it."""
+    stack = running.stack
+
+    async def freeze() -> None:
+        stack.send(name, signal.SIGSTOP, number)
+
+    try:
+        await running.hurt(f"{name} {number + 1} frozen", freeze)
+        known = [each for each in running.ledger.expected.values() if not each.late]
+        await until(
+            lambda: all(running.ledger.answers[each.id].ids for each in known),
+            f"the answers to all that was sent when {name} {number + 1} was frozen",
+        )
+    finally:
+        stack.send(name, signal.SIGCONT, number)
+    thawed = running.sent
+    await until(lambda: running.sent >= thawed + 50, "load on the thawed process")
+
+
+@pytest.mark.parametrize("name", ["relay", "order-intake"])
+async def test_a_frozen_process_thawed_after_the_other_took_over_doubles_nothing(
+    stack: Stack, name: str
+) -> None:
+    async with storm(stack, seed=21) as running:
+
+        async def work() -> None:
+            # Each in turn: whichever had the partitions and shards was frozen once.
+            for number in range(2):
+                await frozen_and_thawed(running, name, number)
+
+        await running.under_load(work, orders=200)
+        await stack.all_ready()
+        await running.judge()
+        running.tell(f"{name} frozen and thawed")

@@ -1,0 +1,48 @@
+"""Fifty kills at random over every process, PostgreSQL too, while orders keep coming."""
+
+import os
+import random
+import secrets
+import signal
+from collections import Counter
+
+import pytest
+
+from tests.acceptance.stack import Stack, until
+from tests.acceptance.storm import storm
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
+
+KILLS = int(os.environ.get("CROSSROADS_TEST_KILLS", "50"))
+REPLICAS = {"relay": 2, "order_intake": 2, "reference_data": 2}
+
+
+async def test_fifty_random_kills_leave_every_guarantee_and_the_books_whole(stack: Stack) -> None:
+    seed = int(os.environ.get("CROSSROADS_TEST_SEED") or secrets.randbits(32))
+    print(f"\nseed {seed} (CROSSROADS_TEST_SEED draws the same again)")
+    rng = random.Random(seed)
+    killed: Counter[str] = Counter()
+    # The broker is left alone: it keeps its topics in memory (guarantee 1).
+    names = sorted({each.name for each in stack.processes()} - {"broker"})
+    async with storm(stack, seed) as running:
+
+        async def kill_one() -> None:
+            up = [each for each in stack.processes() if each.name in names and each.pid]
+            victim = rng.choice([each for each in up if each.name == rng.choice(names)] or up)
+            stack.send(victim.name, signal.SIGKILL, victim.number)
+            killed[victim.name] += 1
+
+        async def kills() -> None:
+            for number in range(KILLS):
+                # Now and then at once, so that one dies while another one is still coming back.
+                if rng.random() < 0.7:
+                    await running.hurt(f"kill {number + 1}", kill_one)
+                else:
+                    await kill_one()
+                goal = running.finals + rng.randrange(40)
+                await until(lambda goal=goal: running.finals >= goal, f"{goal} final results")
+
+        await running.under_load(kills, orders=2000)
+        await stack.all_ready()
+        await running.judge()
+        running.tell(f"seed {seed}, killed {dict(killed)}")

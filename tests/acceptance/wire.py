@@ -1,0 +1,163 @@
+"""A client of the topics as a stranger would write it: aiokafka, json, nothing of the hub's."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+Headers = list[tuple[str, bytes | None]]
+
+SEND_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A record as it was read; `at` is the monotonic moment of that."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes | None], ...]
+    at: float
+
+    def header(self, name: str) -> str | None:
+        """The last header of this name; None where there is none, or it holds no text."""
+        value = dict(self.headers).get(name)
+        return None if value is None else value.decode(errors="replace")
+
+    @property
+    def id(self) -> str:
+        return self.header("ce_id") or ""
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.value)
+
+    @property
+    def position(self) -> tuple[str, int, int]:
+        return self.topic, self.partition, self.offset
+
+
+class Sender:
+    """Produces with acks=all, again and again until the broker acknowledged."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+
+    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
+        deadline = time.monotonic() + SEND_SECONDS
+        while True:
+            try:
+                await self._producer.send_and_wait(topic, value, key=key, headers=list(headers))
+                return
+            except KafkaError:
+                if time.monotonic() > deadline:
+                    raise
+
+
+@contextlib.asynccontextmanager
+async def sender(kafka: str) -> AsyncIterator[Sender]:
+    """A sender, until the end of the block."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka, acks="all", max_request_size=8 << 20, retry_backoff_ms=50
+    )
+    await producer.start()
+    try:
+        yield Sender(producer)
+    finally:
+        await producer.stop()
+
+
+@contextlib.asynccontextmanager
+async def reading(
+    kafka: str, topics: Sequence[str], take: Callable[[Seen], None], seconds: float = 60
+) -> AsyncIterator[None]:
+    """Hand every record of the topics, from their beginning, to `take` until the block ends.
+
+    Entered when all the topics are there.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=8 << 20,
+    )
+    await consumer.start()
+    try:
+        consumer.assign(await _partitions(consumer, topics, seconds))
+        task = asyncio.create_task(_read(consumer, take))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+    finally:
+        await consumer.stop()
+
+
+async def _partitions(
+    consumer: AIOKafkaConsumer, topics: Collection[str], seconds: float
+) -> list[TopicPartition]:
+    deadline = time.monotonic() + seconds
+    while missing := set(topics) - set(await consumer.topics()):
+        assert time.monotonic() < deadline, f"waited {seconds:g} s for the topics {missing}"
+        await asyncio.sleep(0.1)
+    return [
+        TopicPartition(topic, partition)
+        for topic in topics
+        for partition in sorted(consumer.partitions_for_topic(topic) or ())
+    ]
+
+
+async def _read(consumer: AIOKafkaConsumer, take: Callable[[Seen], None]) -> None:
+    while True:
+        batches = await consumer.getmany(timeout_ms=200)
+        now = time.monotonic()
+        for records in batches.values():
+            for record in records:
+                headers = tuple(record.headers)
+                take(
+                    Seen(
+                        record.topic,
+                        record.partition,
+                        record.offset,
+                        record.key,
+                        record.value or b"",
+                        headers,
+                        now,
+                    )
+                )
+
+
+def command_headers(
+    command_id: str, type_: str, *, origin: str | None = None, partner: str | None = None
+) -> Headers:
+    """What contract's table asks of a command's headers."""
+    headers: Headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", command_id.encode()),
+        ("ce_source", b"/acceptance"),
+        ("ce_type", f"crossroads.{type_}.v1".encode()),
+        ("content-type", b"application/json"),
+    ]
+    if origin is not None:
+        headers.append(("ce_origintenant", origin.encode()))
+    if partner is not None:
+        headers.append(("ce_desttenant", partner.encode()))
+    return headers
+
+
+async def gather_in_order(work: Sequence[Awaitable[None]]) -> None:
+    """Wait for all of them; the first error is raised."""
+    for each in asyncio.as_completed(work):
+        await each

@@ -1,0 +1,215 @@
+"""Two companies and their words, drawn apart for each test: what is sent, what must come out.
+
+Every order is drawn as facts and written twice, in the origin's words and in the destination's.
+The hub has no part in the second.
+"""
+
+import json
+import random
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Body = dict[str, Any]
+
+# The same in every test: master data belongs to all, an upsert that says the same changes nothing.
+PRODUCTS = {"REG": "product_ACCREG", "DSL": "product_ACCDSL"}
+SITES = {word: f"site_ACCEP{word}" for word in ("A", "B", "C")}
+TERMINALS = {"N": "terminal_ACCEPN", "S": "terminal_ACCEPS"}
+SUPPLIERS = {"X": "company_ACCEPX", "Y": "company_ACCEPY"}
+TANKS = {"1": "REG", "2": "DSL"}
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """One reference item as it is sent."""
+
+    id: str
+    kind: str
+    key: str
+    body: Body
+
+
+@dataclass(slots=True)
+class Order:
+    """One order: its body, and the drops its destination must read."""
+
+    number: str
+    command_id: str
+    body: bytes
+    wanted: list[Body]
+
+
+class Companies:
+    """An origin and a destination that no other test has, and the draw of all they do."""
+
+    def __init__(self, seed: int) -> None:
+        self.tag = secrets.token_hex(4)
+        self.rng = random.Random(seed)
+        self.origin = f"o-{self.tag}"
+        self.destination = f"d-{self.tag}"
+        self._orders = 0
+        self._upserts = 0
+
+    def reference(self) -> list[Upsert]:
+        """Everything but what comes late, in an order drawn at random (X10: any order)."""
+        items = [*self._tenants(), *self._records(), *self._mappings()]
+        self.rng.shuffle(items)
+        return items
+
+    def late(self, number: int) -> list[Upsert]:
+        """What lets the orders go on that wait for the late keys of this number, in any order."""
+        goid = self._late_terminal(number)
+        items = [
+            self._mapping(self.origin, "o", "site", f"late-{number}", SITES["A"]),
+            self._upsert("record", {"goid": goid, "entity": "terminal", "name": f"Late {number}"}),
+            self._mapping(self.destination, "d", "terminal", f"late-{number}", goid),
+        ]
+        self.rng.shuffle(items)
+        return items
+
+    def order(self, *, late: int | None = None) -> Order:
+        """One order of one or two drops; with `late` it waits for the keys of that number."""
+        self._orders += 1
+        number = f"{self.tag}-{self._orders:05}"
+        drops = [self._drop() for _ in range(self.rng.choice((1, 1, 2)))]
+        if late is not None:
+            said, wanted = drops[0]
+            if self.rng.random() < 0.5:
+                said["site"]["source_id"] = f"o-late-{late}"
+                wanted["site"] = ["d-A", wanted["site"][1]]
+            else:
+                said["loads"] = [{"terminal": {"goid": self._late_terminal(late)}}]
+                wanted["loads"] = [[f"d-late-{late}", None]]
+        body = {
+            "origin_order_number": number,
+            "delivery_window": {"start": "2026-11-23T08:00:00Z", "end": "2026-11-23T12:00:00Z"},
+            "note": f"Zufahrt über {number} · 給油口",
+            "drops": [said for said, _ in drops],
+            "extra_data": {"from": self.tag},
+        }
+        return Order(
+            number,
+            f"create-{number}",
+            json.dumps(body, ensure_ascii=False).encode(),
+            [wanted for _, wanted in drops],
+        )
+
+    def same_number(self, order: Order) -> Order:
+        """Another command that gives an order's number again (K36)."""
+        return Order(order.number, f"{order.command_id}-again", order.body, [])
+
+    def _drop(self) -> tuple[Body, Body]:
+        rng = self.rng
+        site, tank = rng.choice(list(SITES)), rng.choice(list(TANKS))
+        product, volume = TANKS[tank], rng.randrange(500, 9000)
+        key: Body = {"source_id": f"o-{site}"}
+        said: Body = {"site": key, "volume": volume, "loads": []}
+        way = rng.choice(("tank_id", "product_source_id", "product"))
+        if way == "tank_id":
+            key["tank_id"] = tank
+        elif way == "product_source_id":
+            key["product_source_id"] = f"o-{product}"
+        else:
+            said["product"] = {"source_id": f"o-{product}"}
+        wanted: Body = {"site": [f"d-{site}", f"T{tank}"], "volume": volume, "loads": []}
+        wanted["product"] = f"d-{product}" if way == "product" else None
+        if rng.random() < 0.6:
+            terminal, supplier = rng.choice(list(TERMINALS)), rng.choice(list(SUPPLIERS))
+            said["loads"] = [
+                {
+                    "terminal": {"source_id": f"o-{terminal}"},
+                    "supplier": {"source_id": f"o-{supplier}"},
+                    "price_type": "rack",
+                }
+            ]
+            wanted["loads"] = [[f"d-{terminal}", f"d-{supplier}"]]
+        return said, wanted
+
+    def _late_terminal(self, number: int) -> str:
+        return f"terminal_{self.tag.upper()}L{number:04}"
+
+    def _tenants(self) -> Iterator[Upsert]:
+        for slug, system in ((self.origin, "desk"), (self.destination, "fleet")):
+            body = {"slug": slug, "name": f"Company {slug}", "systems": [{"name": system}]}
+            yield self._upsert("tenant", body)
+        yield self._upsert("pair", {"origin": self.origin, "destination": self.destination})
+
+    def _records(self) -> Iterator[Upsert]:
+        for entity, words in (
+            ("product", PRODUCTS),
+            ("terminal", TERMINALS),
+            ("company", SUPPLIERS),
+        ):
+            for word, goid in words.items():
+                yield self._upsert("record", {"goid": goid, "entity": entity, "name": word})
+        for word, goid in SITES.items():
+            tanks = [
+                {"goid": tank_goid(word, tank), "number": int(tank), "product": PRODUCTS[product]}
+                for tank, product in TANKS.items()
+            ]
+            body = {"goid": goid, "entity": "site", "name": f"Site {word}", "tanks": tanks}
+            yield self._upsert("record", body)
+
+    def _mappings(self) -> Iterator[Upsert]:
+        words = [
+            *(("product", *item) for item in PRODUCTS.items()),
+            *(("terminal", *item) for item in TERMINALS.items()),
+            *(("company", *item) for item in SUPPLIERS.items()),
+            *(("site", *item) for item in SITES.items()),
+        ]
+        for entity, word, goid in words:
+            yield self._mapping(self.origin, "o", entity, word, goid)
+            yield self._mapping(self.destination, "d", entity, word, goid)
+
+    def _mapping(self, tenant: str, side: str, entity: str, word: str, goid: str) -> Upsert:
+        body: Body = {
+            "tenant": tenant,
+            "system": "desk" if side == "o" else "fleet",
+            "entity": entity,
+            "source_id": f"{side}-{word}",
+            "source_name": f"{side.upper()} {word}",
+            "goid": goid,
+        }
+        if entity == "site":
+            site = goid.removeprefix("site_ACCEP")
+            body["tanks"] = [
+                {
+                    "tank_id": tank if side == "o" else f"T{tank}",
+                    "product_source_id": f"{side}-{product}",
+                    "tank_goid": tank_goid(site, tank),
+                }
+                for tank, product in TANKS.items()
+            ]
+        return self._upsert("mapping", body)
+
+    def _upsert(self, kind: str, body: Body) -> Upsert:
+        self._upserts += 1
+        key = str(body.get("slug") or body.get("goid") or body.get("origin"))
+        return Upsert(f"upsert-{self.tag}-{self._upserts:05}", kind, key, body)
+
+
+def tank_goid(site: str, tank: str) -> str:
+    """The goid of a tank of one of SITES."""
+    return f"tank_ACCEP{site}{tank}"
+
+
+def drops_read(order: Body) -> list[Body]:
+    """The drops of a synced order as `Order.wanted` has them."""
+    return [
+        {
+            "site": [drop["site"]["source_id"], drop["site"]["tank_id"]],
+            "product": None if drop["product"] is None else drop["product"]["source_id"],
+            "volume": drop["volume"],
+            "loads": [
+                [_source_id(load["terminal"]), _source_id(load["supplier"])]
+                for load in drop["loads"]
+            ],
+        }
+        for drop in order["drops"]
+    ]
+
+
+def _source_id(key: Body | None) -> Any:
+    return None if key is None else key["source_id"]
