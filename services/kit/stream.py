@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from faststream import AckPolicy, StreamMessage
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
+from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from services.kit import decompression
 from services.kit.commits import Commits
@@ -96,27 +97,11 @@ class Stream:
             apply_types=False,
             logger=None,
         )
-        session_ms = settings.session_timeout_seconds * 1000
-        self._subscriber = self.broker.subscriber(
-            *topics,
+        self._subscriber = self._subscribe(
+            settings,
+            group=group,
+            topics=topics,
             pattern=pattern,
-            group_id=group,
-            batch=True,
-            max_records=settings.batch_max_records,
-            batch_timeout_ms=settings.batch_timeout_ms,
-            ack_policy=AckPolicy.MANUAL,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
-            session_timeout_ms=session_ms,
-            heartbeat_interval_ms=min(3000, session_ms // 3),
-            rebalance_timeout_ms=_REBALANCE_TIMEOUT_MS,
-            max_partition_fetch_bytes=MAX_PARTITION_FETCH_BYTES,
-            fetch_max_bytes=MAX_FETCH_BYTES,
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
-            listener=_Listener(self._assigned, self._reader.revoked),
-            parser=_as_it_came,
-            decoder=_undecoded,
-            no_reply=True,
             title=title,
             description=description,
         )
@@ -190,6 +175,41 @@ class Stream:
     def lag(self) -> dict[TopicPartition, int]:
         """Records before the last stable offset that are not processed, as last looked at."""
         return dict(self._lookout.lag)
+
+    def _subscribe(
+        self,
+        settings: Settings,
+        *,
+        group: str,
+        topics: Sequence[str],
+        pattern: str | None,
+        title: str | None,
+        description: str | None,
+    ) -> BatchSubscriber:
+        session_ms = settings.session_timeout_seconds * 1000
+        return self.broker.subscriber(
+            *topics,
+            pattern=pattern,
+            group_id=group,
+            batch=True,
+            max_records=settings.batch_max_records,
+            batch_timeout_ms=settings.batch_timeout_ms,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=min(3000, session_ms // 3),
+            rebalance_timeout_ms=_REBALANCE_TIMEOUT_MS,
+            max_partition_fetch_bytes=MAX_PARTITION_FETCH_BYTES,
+            fetch_max_bytes=MAX_FETCH_BYTES,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            listener=_Listener(self._assigned, self._reader.revoked),
+            parser=_as_it_came,
+            decoder=_undecoded,
+            no_reply=True,
+            title=title,
+            description=description,
+        )
 
     def _assigned(self, partitions: Collection[TopicPartition]) -> None:
         self._reader.assigned(self._consumer(), partitions)
