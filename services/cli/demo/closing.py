@@ -1,0 +1,195 @@
+"""The last acts: what was broken, what was killed, and the accounting that proves the rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from services.cli.audit import take
+from services.cli.demo.broken import BrokenRecord
+from services.cli.demo.checks import differences, received
+from services.cli.demo.reading import Seen
+from services.cli.demo.sending import Position
+from services.cli.demo.stage import DEAD_LETTERS, Stage
+from services.cli.demo.trade import ORIGIN
+from services.domain.accounting import problems, report
+from services.kit.settings import load_settings
+
+_PATIENCE_SECONDS = 60.0
+
+
+async def broken_records_end(stage: Stage) -> None:
+    """Each broken record is one dead letter, as it came; its neighbours have passed long since."""
+    tell = stage.tell
+    tell.act("Broken records end in the dead-letter topic, and nowhere else")
+    await stage.watch.until(
+        lambda: stage.broken.keys() <= _letters(stage).keys(),
+        "every broken record has its dead letter",
+        seconds=_PATIENCE_SECONDS,
+    )
+    letters = _letters(stage)
+    tell.check(
+        f"{len(stage.broken)} broken records, {len(letters)} dead letters, one each",
+        letters.keys() == stage.broken.keys(),
+        f"Dead letters of others: {sorted(letters.keys() - stage.broken.keys())[:5]}",
+    )
+    wrong = [
+        told
+        for position, record in stage.broken.items()
+        if (told := _misstated(record, letters[position])) is not None
+    ]
+    tell.check("each as it came, with its reason", not wrong, "; ".join(wrong[:5]))
+    counts = Counter((record.kind, record.reason) for record in stage.broken.values())
+    tell.table(
+        ("what was wrong", "reason", "records"),
+        [(kind, reason, count) for (kind, reason), count in sorted(counts.items())],
+    )
+
+
+def _letters(stage: Stage) -> dict[Position, Seen]:
+    found = {}
+    for seen in stage.watch.of(DEAD_LETTERS):
+        named = seen.named
+        place = [named[f"x-dead-letter-{part}"] for part in ("topic", "partition", "offset")]
+        found[place[0], int(place[1]), int(place[2])] = seen
+    return found
+
+
+def _misstated(record: BrokenRecord, letter: Seen) -> str | None:
+    reason = letter.named["x-dead-letter-reason"]
+    if reason != record.reason:
+        return f"{record.kind}: {reason} instead of {record.reason}"
+    untouched = letter.headers[: len(record.headers)] == tuple(record.headers)
+    if not untouched or (letter.key, letter.value) != (record.key, record.value):
+        return f"{record.kind}: the dead letter is not the record as it came"
+    return None
+
+
+async def nothing_lost_or_repeated(stage: Stage) -> None:
+    """Every order once at its destination, as it was meant; every command one final answer."""
+    tell = stage.tell
+    killed = " and ".join(stage.summary.get("killed", []))
+    tell.act(f"After the deaths of {killed}: nothing lost, nothing repeated")
+    told_failed = {
+        record.legible_id
+        for record in stage.broken.values()
+        if record.legible_id is not None and record.reason != "unknown-tenant"
+    }
+
+    def answered() -> bool:
+        stage.read_on()
+        answers = stage.answers
+        done = stage.orders.keys() | stage.refused | told_failed
+        return done <= answers.final.keys() and len(answers.duplicates) >= len(stage.day.repeats)
+
+    await stage.watch.until(
+        answered, "every command has its final answer", seconds=_PATIENCE_SECONDS
+    )
+    wanted = {(order.destination, order.number) for order in stage.orders.values()}
+    found = stage.deliveries.orders.keys()
+    tell.check(
+        f"{len(wanted)} orders were sent, {len(found)} stand on their destinations' topics",
+        found == wanted,
+        f"Lost: {sorted(wanted - found)[:5]}; unasked for: {sorted(found - wanted)[:5]}",
+    )
+    different = [
+        f"{order.number}: {told[0]}"
+        for order in stage.orders.values()
+        if order.wanted and (told := _differences(stage, order.destination, order.number))
+    ]
+    tell.check(
+        "each says what was meant, in its reader's own ids", not different, "; ".join(different[:3])
+    )
+    answers = stage.answers
+    done = answers.of_outcome("done") >= stage.orders.keys()
+    failed = answers.of_outcome("failed")
+    tell.check("each order's command has one final answer: done", done)
+    tell.check(
+        "each broken record whose sender can be told, too: failed",
+        failed == told_failed,
+        f"{sorted(map(str, failed ^ told_failed))[:5]}",
+    )
+    tell.check(
+        f"the {len(stage.day.repeats)} records sent twice were answered `duplicate`, once each",
+        sorted(answers.duplicates) == sorted(order.command_id for order in stage.day.repeats),
+        str(answers.duplicates[:5]),
+    )
+    wrong = [*stage.deliveries.wrong, *answers.wrong]
+    repeats = stage.deliveries.repeats + answers.repeats
+    tell.check(
+        f"no id came with other bytes; {repeats} records came again as they were, as at-least-once"
+        " allows",
+        not wrong,
+        "; ".join(wrong[:5]),
+    )
+    stage.summary["repeats"] = repeats
+
+
+def _differences(stage: Stage, slug: str, number: str) -> list[str]:
+    wanted = next(
+        o.wanted for o in stage.orders.values() if (o.destination, o.number) == (slug, number)
+    )
+    return differences(wanted, received(stage.deliveries.orders[slug, number].document["order"]))
+
+
+async def the_accounting(stage: Stage) -> None:
+    """The hub's own books, beside what was counted on the topics."""
+    tell = stage.tell
+    tell.act("The accounting (`crossroads audit`)")
+    books = await take(load_settings())
+    told = report(books)
+    columns = ("accepted", "done", "waiting", "refused", "failed")
+    tell.table(
+        ("operation", *columns),
+        [
+            (name, *(counts[column] for column in columns))
+            for name, counts in told["operations"].items()
+        ],
+    )
+    tell.check("the hub's books balance", not problems(books), "; ".join(problems(books)))
+    creates = told["operations"]["order.create"]
+    done, refused = (stage.answers.of_outcome(word) for word in ("done", "refused"))
+    done = {c for c in done if c in stage.orders}
+    tell.check(
+        f"they agree with the topics: {len(done)} orders done, none waits",
+        (creates["done"], creates["refused"], creates["waiting"])
+        == (len(done), len(refused & _creates(stage)), 0),
+        f"The topics have {len(done)} done and {len(refused)} refused",
+    )
+    tell.check(
+        f"{told['dead_letters']} dead letters, {told['duplicates']} duplicates",
+        (told["dead_letters"], told["duplicates"]) == (len(stage.broken), len(stage.day.repeats)),
+    )
+    stage.summary["audit"] = told
+
+
+def _creates(stage: Stage) -> set[str]:
+    return {
+        command
+        for command, seen in stage.answers.final.items()
+        if seen.document["operation"] == "order.create"
+    }
+
+
+def addresses(stage: Stage, *, keep: bool) -> None:
+    """Where to look, while it runs."""
+    tell, line = stage.tell, stage.line
+    tell.act("Look around")
+    asyncapi = [
+        f"{name:15} {url.removesuffix('/metrics')}/asyncapi"
+        for name, urls in line["metrics"].items()
+        for url in urls
+        if name in ("order-intake", "reference-data")
+    ]
+    tell.quote(
+        "\n".join(
+            [
+                f"{'HTTP, to try':15} {line['http']}/docs",
+                *asyncapi,
+                *(f"{name:15} {url}" for name, urls in line["metrics"].items() for url in urls),
+                f"{'Kafka':15} {line['kafka']}",
+                f"{'API key':15} {stage.key if keep else 'of ' + ORIGIN + ', ends with the rest'}",
+            ]
+        )
+    )
+    if not keep:
+        tell.say("All of this ends now. `crossroads up` starts it to stay; so does `demo --keep`.")

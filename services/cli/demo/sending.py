@@ -1,0 +1,132 @@
+"""How the demonstration's companies send: aiokafka and httpx, as anybody would."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from aiokafka import AIOKafkaProducer
+
+from services.cli.demo.broken import BrokenRecord, Headers, command_headers
+from services.cli.demo.day import DayOrder
+from services.cli.demo.trade import ORIGIN
+
+ORDERS = "crossroads.orders"
+REFERENCE = "crossroads.reference"
+_TYPES = {"tenants": "tenant", "pairs": "pair", "records": "record", "mappings": "mapping"}
+_CONCURRENT_REQUESTS = 8
+
+Position = tuple[str, int, int]
+Outgoing = tuple[str, bytes, bytes, Headers]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceItem:
+    """One upsert: its list in the file form, and its body."""
+
+    list: str
+    body: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """The ce_type."""
+        return f"crossroads.reference.upsert-{_TYPES[self.list]}.v1"
+
+
+class Upstream:
+    """The senders of the story."""
+
+    def __init__(self, bootstrap_servers: str, http: str) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap_servers, acks="all", max_request_size=2 * 1024 * 1024
+        )
+        self.client = httpx.AsyncClient(base_url=http, timeout=30, trust_env=False)
+        self._gate = asyncio.Semaphore(_CONCURRENT_REQUESTS)
+
+    async def start(self) -> None:
+        """Connect to the broker."""
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Hand over what is left, and disconnect."""
+        await self._producer.stop()
+        await self.client.aclose()
+
+    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> Position:
+        """Send one record; returns where it stands once the broker has acknowledged it."""
+        [position] = await self._send_all([(topic, key, value, headers)])
+        return position
+
+    async def order(self, order: DayOrder) -> Position:
+        """An order on the sender's own topic: the suffix says who it is."""
+        [position] = await self.records([order])
+        return position
+
+    async def records(self, records: Sequence[DayOrder | BrokenRecord]) -> list[Position]:
+        """The records of a day that go by topic, in their order; where each of them stands."""
+        return await self._send_all([_record(record) for record in records])
+
+    async def reference(
+        self, items: Sequence[ReferenceItem], run: str, *, tenant: str | None = None
+    ) -> None:
+        """Upserts: as the operator, or as a tenant on its own topic."""
+        topic = REFERENCE if tenant is None else f"{REFERENCE}.{tenant}"
+        sent = []
+        for at, item in enumerate(items):
+            headers: Headers = [
+                ("ce_specversion", b"1.0"),
+                ("ce_id", f"{run}-{at:04}".encode()),
+                ("ce_source", b"/crossroads/demo"),
+                ("ce_type", item.kind.encode()),
+            ]
+            if tenant is None:
+                headers.append(("ce_origintenant", b"operator"))
+            key = json.dumps(item.body, sort_keys=True)[:200].encode()
+            sent.append((topic, key, json.dumps(item.body).encode(), headers))
+        await self._send_all(sent)
+
+    async def http_order(
+        self,
+        body: Mapping[str, Any],
+        key: str,
+        *,
+        destination: str,
+        command_id: str,
+        system: str | None = None,
+    ) -> httpx.Response:
+        """An order over HTTP; a few at a time."""
+        headers = {
+            "X-API-Key": key,
+            "X-Dest-Tenant-Name": destination,
+            "Idempotency-Key": command_id,
+        }
+        if system is not None:
+            headers["X-Origin-System-Name"] = system
+        async with self._gate:
+            return await self.client.post("/v1/order/create", json=dict(body), headers=headers)
+
+    async def _send_all(self, records: Sequence[Outgoing]) -> list[Position]:
+        futures = [
+            await self._producer.send(topic, key=key, value=value, headers=headers)
+            for topic, key, value, headers in records
+        ]
+        acknowledged = await asyncio.gather(*futures)
+        return [(told.topic, told.partition, told.offset) for told in acknowledged]
+
+
+def _record(record: DayOrder | BrokenRecord) -> Outgoing:
+    own = f"{ORDERS}.{ORIGIN}"
+    if isinstance(record, BrokenRecord):
+        return (
+            ORDERS if record.shared else own,
+            record.key,
+            record.value,
+            record.headers,
+        )
+    value = json.dumps(record.body, ensure_ascii=False).encode()
+    headers = command_headers(record.command_id, record.destination)
+    return own, record.number.encode(), value, headers
