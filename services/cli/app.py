@@ -3,6 +3,7 @@
 Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 usage or settings.
 """
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -99,10 +100,28 @@ def everything(
     Commands find a stack that runs on the data directory by themselves; set variables win.
     """
     context.obj = data
+    _talk_on_stderr(context)
     command = context.invoked_subcommand
     if command not in _ALONE:
         # A gateway run beside the stack's own cannot have its port.
         join_running_stack(data, without=("CROSSROADS_HTTP_PORT",) if command == "run" else ())
+
+
+def _talk_on_stderr(context: typer.Context) -> None:
+    """Let what libraries and rooms log go where talk goes, warnings and worse alone.
+
+    Left alone, structlog prints on stdout, among the data. `run` says later how its service logs.
+    """
+    import structlog  # noqa: PLC0415
+
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.LogfmtRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger("warning"),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    context.call_on_close(lambda: structlog.configure(**before))
 
 
 def main() -> None:

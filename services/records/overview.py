@@ -16,7 +16,6 @@ import orjson
 from services.domain import status
 from services.domain.world import OrderState
 from services.kit.database import Connection
-from services.kit.metrics import MAPPING_GAPS, OLDEST_UNSYNCED_ORDER_AGE_SECONDS, WAITING_COMMANDS
 from services.records.orders import state_of
 
 LIMIT = 50
@@ -255,46 +254,3 @@ async def parked_topics(connection: Connection) -> list[Row]:
         " FROM outbox_parked GROUP BY topic ORDER BY records DESC, topic"
     )
     return [dict(row) for row in rows]
-
-
-_WAITING = """
-SELECT waiting.reason, coalesce(t.slug, waiting.tenant_id) AS tenant, count(*) AS n
-FROM (
-    SELECT tenant_id, reason FROM lane_commands
-    UNION ALL SELECT tenant_id, 'reference.parent_missing' FROM reference_waiting
-    UNION ALL SELECT origin_id, 'request.manual_acceptance' FROM orders
-        WHERE delivery = 'requested'
-) AS waiting LEFT JOIN tenants AS t ON t.id = waiting.tenant_id
-GROUP BY 1, 2
-"""
-_HELD = """
-SELECT t.slug AS tenant, g.entity, count(*) AS n
-FROM gaps AS g JOIN tenants AS t ON t.id = g.tenant_id
-WHERE g.closed_at IS NULL GROUP BY 1, 2
-"""
-_OLDEST = """
-SELECT t.slug AS tenant, extract(epoch FROM now() - min(o.accepted_at))::float8 AS age
-FROM orders AS o JOIN tenants AS t ON t.id = o.origin_id
-WHERE o.delivery IN ('unsent', 'requested')
-   OR o.destination_outbox_id IN (SELECT id FROM outbox UNION ALL SELECT id FROM outbox_parked)
-GROUP BY 1
-"""
-
-
-async def measure(connection: Connection) -> None:
-    """Set the gauges of what waits: by tenant and reason, gaps by entity, the oldest unsent order.
-
-    One process sets them; it reads every order, so once in half a minute is often enough.
-    """
-    waiting = await connection.fetch(_WAITING)
-    held = await connection.fetch(_HELD)
-    oldest = await connection.fetch(_OLDEST)
-    WAITING_COMMANDS.clear()
-    MAPPING_GAPS.clear()
-    OLDEST_UNSYNCED_ORDER_AGE_SECONDS.clear()
-    for row in waiting:
-        WAITING_COMMANDS.labels(row["reason"], row["tenant"]).set(row["n"])
-    for row in held:
-        MAPPING_GAPS.labels(row["entity"], row["tenant"]).set(row["n"])
-    for row in oldest:
-        OLDEST_UNSYNCED_ORDER_AGE_SECONDS.labels(row["tenant"]).set(row["age"])
