@@ -94,7 +94,10 @@ async def test_a_partition_count_that_differs_is_told_and_left_as_it_is(
 ) -> None:
     await add_tenant(fresh_database, slug, 2)
     await invoke("topics", "apply")
-    await add_tenant(fresh_database, slug, 5)
+    # As if the topics had been made by hand, with another count than the upsert says.
+    connection = await asyncpg.connect(fresh_database)
+    await connection.execute("UPDATE tenants SET partitions = 5")
+    await connection.close()
     assert said(await invoke("topics", "apply", "--json"))["created"] == []
     found = said(await invoke("topics", "diff", "--json"), 1)["differences"]
     mine = [each for each in found if each["topic"].endswith(slug)]
