@@ -21,10 +21,12 @@ class Broker(Protocol):
 
     `cluster_id` is of the broker that runs now. `notice` is said to the user at the start, when
     there is something to know; `keeps_topics` is false when a restart loses them.
+    `session_seconds` is the session timeout that suits it, None: the hub's own default.
     """
 
     keeps_topics: bool
     notice: str | None
+    session_seconds: int | None
 
     @property
     def bootstrap_servers(self) -> str:
@@ -59,6 +61,9 @@ class Tansu:
         "The embedded broker keeps topics in memory only: what it has not handed over when it "
         "stops is gone."
     )
+    # It lets a group join after half of its session timeout: 30 s would mean 15 s without a reader
+    # whenever a tenant's topics are new.
+    session_seconds: int | None = 6
 
     def __init__(self, data: Path, port: int, logs: Path) -> None:
         self._directory = data / "broker"

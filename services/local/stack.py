@@ -30,6 +30,10 @@ WORKER_STAGE, BROKER_STAGE, DATABASE_STAGE = 1, 2, 3
 PATIENCE_SECONDS: Mapping[int, float] = {0: 4.0, WORKER_STAGE: 8.0}
 # -P: a folder named like one of ours, where the user happens to stand, is not imported.
 CROSSROADS = (sys.executable, "-P", "-m", "services.cli")
+SESSION_VARIABLES = {
+    "CROSSROADS_SESSION_TIMEOUT_SECONDS",
+    "CROSSROADS_KAFKA_SESSION_TIMEOUT_SECONDS",
+}
 SERVERS_READY_SECONDS = 60.0
 SERVICES_READY_SECONDS = 120.0
 COMMAND_SECONDS = 120.0
@@ -117,7 +121,9 @@ class Stack:
         await broker.prepare()
 
         http_port = self._ports.take()
-        environment = service_environment(database.dsn, broker.bootstrap_servers)
+        environment = service_environment(
+            database.dsn, broker.bootstrap_servers, session_seconds=broker.session_seconds
+        )
         self._supervisor.add(database.program(environment=os.environ, stage=DATABASE_STAGE))
         await self._supervisor.wait_ready(["postgres"], seconds=SERVERS_READY_SECONDS)
         await self._command("db", "migrate", environment=environment)
@@ -133,8 +139,8 @@ class Stack:
             for number in range(self._options.replicas.get(name, 1)):
                 port = self._ports.take() if name != "gateway" or number else http_port
                 self._add_service(name, number, port, environment)
-        await self._supervisor.wait_ready(SERVICES, seconds=SERVICES_READY_SECONDS)
         operator_key = await self._operator_key(environment, is_new=is_new)
+        await self._supervisor.wait_ready(SERVICES, seconds=SERVICES_READY_SECONDS)
         self._line = self._ready_line(database.dsn, http_port, operator_key)
         self._tell()
         return self._line
@@ -230,14 +236,19 @@ class Stack:
         self._directory.tell(lines, self._line)
 
 
-def service_environment(dsn: str, bootstrap_servers: str) -> dict[str, str]:
+def service_environment(
+    dsn: str, bootstrap_servers: str, *, session_seconds: int | None = None
+) -> dict[str, str]:
     """What the processes of the hub are told: this process's variables, led to these servers.
 
     Variables that would lead elsewhere are replaced or left out; all others are passed on, so that
-    a setting of the user's reaches the services.
+    a setting of the user's reaches the services. `session_seconds` is the consumer groups' session
+    timeout where the user has not set one.
     """
     elsewhere = ("CROSSROADS_KAFKA_SASL_", "CROSSROADS_KAFKA_SSL_", "CROSSROADS_METRICS_PORT")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(elsewhere)}
+    if session_seconds is not None and not kept.keys() & SESSION_VARIABLES:
+        kept["CROSSROADS_SESSION_TIMEOUT_SECONDS"] = str(session_seconds)
     return {
         **kept,
         "PYTHONUNBUFFERED": "1",
