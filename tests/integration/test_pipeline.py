@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -255,7 +256,7 @@ async def test_the_books_balance_and_the_gauges_tell_who_waits(world: Hub) -> No
     """One of each: done, waiting, refused, a copy, a dead letter."""
     waiting = order("I2")
     waiting["drops"][0]["product"] = {"source_id": "o-new"}
-    asked = {"origin": "acme", "partner": "haul"}
+    asked: dict[str, Any] = {"origin": "acme", "partner": "haul"}
     await world.process(
         world.record("order.create", order("I1"), command_id="i1", **asked),
         world.record("order.create", order("I1"), command_id="i1", **asked),

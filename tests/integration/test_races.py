@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from services.domain.operations import create, table
 from services.kit.cloudevents import Record
 from services.kit.database import Connection, transaction
 from services.records import lanes, stored
@@ -144,7 +145,7 @@ async def test_race_a_a_creation_waits_out_whoever_is_about_to_wait_for_its_numb
     await waits_for_a_lock(world, creating)
     release.set()
     await asyncio.gather(waiter, creating)
-    row = await world.pool.fetchrow("SELECT order_id, wait_number FROM lane_commands")
+    [row] = await world.pool.fetch("SELECT order_id, wait_number FROM lane_commands")
     assert row["order_id"] == await world.pool.fetchval("SELECT id FROM orders")
     assert row["wait_number"] is None
 
@@ -223,15 +224,14 @@ async def test_a_command_that_fails_at_its_turn_leaves_its_lane_and_its_neighbou
     world: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.process(late_order(world, "F1"), late_order(world, "F2"))
-    from services.domain.operations import create, table  # noqa: PLC0415
 
-    def broken(command, known, now):  # type: ignore[no-untyped-def]
+    def broken(command, known, now):
         if command.body["origin_order_number"] == "F1":
             raise RuntimeError("nobody foresaw this")
         return create.decide(command, known, now)
 
     line = table.TABLE["order.create"]._replace(decide=broken)
-    monkeypatch.setitem(table.TABLE, "order.create", line)  # type: ignore[arg-type]
+    monkeypatch.setitem(table.TABLE, "order.create", line)
     await world.reference("mapping", REGULAR_AGAIN)
     out = await world.drain()
     assert {(each["outcome"], each["code"]) for each in results(out)} == {
