@@ -55,6 +55,11 @@ class Storm:
         ledger = self.ledger
         return sum(1 for id_ in ledger.expected if ledger.answers[id_].of("done", "refused"))
 
+    async def more_finals(self, count: int) -> None:
+        """Wait until so many more command ids have their final result."""
+        goal = self.finals + count
+        await until(lambda: self.finals >= goal, f"{count} more final results")
+
     async def load(self, *, rate: float, enough: Callable[[], bool]) -> None:
         """Send orders at this pace, a second, until it is enough; then all late mappings."""
         clock = asyncio.get_running_loop().time
@@ -106,9 +111,12 @@ class Storm:
         done = sum(1 for each in self.ledger.expected.values() if each.outcome == "done")
         assert create["done"] >= done, books
         assert (create["waiting"], create["failed"]) == (lost, 0), books
+        waited = sum(1 for each in self.ledger.answers.values() if each.of("waiting"))
+        copies = sum(len(each.of("duplicate")) for each in self.ledger.answers.values())
         self.figures.append(
-            f"{self._sent} orders, {len(self.ledger.broken)} broken records, "
-            f"{len(self._by_http)} over HTTP, {self.ledger.repeats} records repeated by the hub"
+            f"{self._sent} orders, {len(self._by_http)} of them over HTTP, {waited} waited for a "
+            f"mapping; {len(self.ledger.broken)} broken records, {copies} further copies; "
+            f"{self.ledger.repeats} records repeated by the hub"
         )
 
     def tell(self, title: str) -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from tests.acceptance.stack import Stack, until
+from tests.acceptance.stack import Stack
 from tests.acceptance.storm import storm
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
@@ -39,8 +39,7 @@ async def test_fifty_random_kills_leave_every_guarantee_and_the_books_whole(stac
                     await running.hurt(f"kill {number + 1}", kill_one)
                 else:
                     await kill_one()
-                goal = running.finals + rng.randrange(40)
-                await until(lambda goal=goal: running.finals >= goal, f"{goal} final results")
+                await running.more_finals(rng.randrange(40))
 
         await running.under_load(kills, orders=2000)
         await stack.all_ready()

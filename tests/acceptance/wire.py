@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,12 @@ class Sender:
 async def sender(kafka: str) -> AsyncIterator[Sender]:
     """A sender, until the end of the block."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=kafka, acks="all", max_request_size=8 << 20, retry_backoff_ms=50
+        bootstrap_servers=kafka,
+        acks="all",
+        max_request_size=8 << 20,
+        retry_backoff_ms=50,
+        # What a dead broker never answered must not hold the end of a test.
+        request_timeout_ms=5000,
     )
     await producer.start()
     try:
@@ -102,7 +107,18 @@ async def reading(
             with contextlib.suppress(asyncio.CancelledError):
                 await task
     finally:
+        await _stop(consumer)
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    try:
         await consumer.stop()
+    except asyncio.CancelledError:
+        # Without its broker aiokafka's fetcher raises this for itself, and closes no connection.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        await consumer._client.close()
 
 
 async def _partitions(
@@ -155,9 +171,3 @@ def command_headers(
     if partner is not None:
         headers.append(("ce_desttenant", partner.encode()))
     return headers
-
-
-async def gather_in_order(work: Sequence[Awaitable[None]]) -> None:
-    """Wait for all of them; the first error is raised."""
-    for each in asyncio.as_completed(work):
-        await each
