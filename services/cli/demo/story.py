@@ -22,12 +22,6 @@ from services.local.directory import ReadyLine
 from services.local.placing import remove_place
 from services.local.stack import StackOptions, running
 
-# The embedded broker lets a group wait for half of this before it hands out partitions.
-_SESSION_SECONDS = "6"
-_SESSION_VARIABLES = (
-    "CROSSROADS_SESSION_TIMEOUT_SECONDS",
-    "CROSSROADS_KAFKA_SESSION_TIMEOUT_SECONDS",
-)
 INTERRUPTED = 130
 
 
@@ -70,7 +64,6 @@ async def _play(options: DemoOptions, tell: Teller, told: dict[str, Any]) -> Non
     facts = trade()
     day = draw_day(facts, seed=options.seed, size=options.orders)
     tell.act("Real servers start on this machine, without Docker")
-    _shorten_sessions()
     async with (
         _directory(options.data, tell) as data,
         running(StackOptions(data=data), tell.say) as (line, stack),
@@ -153,9 +146,3 @@ async def _directory(given: Path | None, tell: Teller) -> AsyncIterator[Path]:
 def _remove(data: Path) -> None:
     remove_place(data, "postgres")
     shutil.rmtree(data)
-
-
-def _shorten_sessions() -> None:
-    """A death is noticed within seconds here, unless the user has set how soon."""
-    if not any(os.environ.get(name) for name in _SESSION_VARIABLES):
-        os.environ[_SESSION_VARIABLES[0]] = _SESSION_SECONDS
