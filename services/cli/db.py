@@ -12,16 +12,21 @@ app = typer.Typer(no_args_is_help=True, help="The database's schema.")
 
 @app.command("migrate")
 def migrate(as_json: Json = False) -> None:
-    """Apply the migrations that are missing; many may run this at once, one does the work."""
-    from services.kit import migrations  # noqa: PLC0415
+    """Apply the migrations that are missing, and make the partitions of the months to come.
+
+    Rows that found no month's partition are moved into theirs. Many may run this at once: one does
+    the work.
+    """
     from services.kit.settings import load_settings  # noqa: PLC0415
 
-    applied = asyncio.run(migrations.migrate(load_settings().database_url))
+    applied, months = asyncio.run(_migrate(load_settings().database_url))
     if as_json:
-        print_json({"applied": [str(migration) for migration in applied]})
+        print_json({"applied": applied, "months": months})
         return
-    for migration in applied:
-        say(f"applied {migration}")
+    for name in applied:
+        say(f"applied {name}")
+    if months:
+        say(f"made {len(months)} partitions, {months[0]} the first")
     if not applied:
         say("the schema is current")
 
@@ -57,3 +62,20 @@ def status(as_json: Json = False) -> None:
         raise CommandFailed(
             ", ".join(f"{each.version:04d}_{each.name} is {each.state}" for each in wrong)
         )
+
+
+async def _migrate(dsn: str) -> tuple[list[str], list[str]]:
+    from services.kit import migrations  # noqa: PLC0415
+    from services.kit.database import open_session  # noqa: PLC0415
+    from services.records import months  # noqa: PLC0415
+
+    applied = [str(migration) for migration in await migrations.migrate(dsn)]
+    # Moving rows may take its time; waiting for a lock may not, for writers queue up behind it.
+    patient = {"statement_timeout": "0", "transaction_timeout": "0"}
+    session = await open_session(
+        dsn, application_name="crossroads-migrate", limits=patient, command_seconds=None
+    )
+    try:
+        return applied, await months.ensure(session)
+    finally:
+        await session.close()

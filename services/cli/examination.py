@@ -21,12 +21,12 @@ from services.kit.placement import judge
 from services.kit.settings import Settings
 from services.local.directory import running_stack
 from services.records import accounting, overview
+from services.records import months as partitions
 
 OK, NOTICE, PROBLEM = "ok", "notice", "problem"
 # Seconds between this machine's clock and the database's.
 _SKEW_SECONDS = 2.0
 _DISK_SHARE = 90.0
-_DEFAULT_PARTITIONS = ("log_entries_default", "order_events_default")
 _FAULTS = """
 SELECT consumer_group, topic, count(*) AS n, max(happened_at) AS latest,
     (array_agg(error ORDER BY id DESC))[1] AS error
@@ -207,13 +207,16 @@ async def books(connection: Connection) -> list[Finding]:
 
 
 async def months(connection: Connection) -> list[Finding]:
-    """Rows that found no month's partition."""
-    findings = []
-    for table in _DEFAULT_PARTITIONS:
-        count: int = await connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 — ours
-        if count:
-            told = f"{count} rows stand in {table}"
-            findings.append(Finding("months", NOTICE, told, "crossroads db migrate"))
+    """Rows that found no month's partition, and months that will soon have none."""
+    remedy = "crossroads db migrate"
+    findings = [
+        Finding("months", NOTICE, f"{rows} rows stand in {table}_default", remedy)
+        for table, rows in (await partitions.measure(connection)).items()
+        if rows
+    ]
+    lacking = await partitions.missing(connection)
+    if lacking:
+        findings.append(Finding("months", NOTICE, f"not there: {', '.join(lacking)}", remedy))
     return findings
 
 
