@@ -18,7 +18,7 @@ from services.domain.tenants import Directory, Tenant
 from services.domain.world import OrderState
 from services.kit import outbox
 from services.kit.database import Connection
-from services.kit.metrics import COMMANDS_TOTAL, DEAD_LETTERS_TOTAL
+from services.kit.metrics import COMMAND_DURATION_SECONDS, COMMANDS_TOTAL, DEAD_LETTERS_TOTAL
 from services.kit.outbox import OutgoingRow
 from services.records import (
     commands,
@@ -105,6 +105,9 @@ class Storing:
         if before is not None and told.outcome == "waiting":
             return  # only the first reason to wait is told
         self._count(command.operation, told.outcome)
+        if told.outcome != "waiting":
+            taken = (self.moment - command.accepted_at).total_seconds()
+            COMMAND_DURATION_SECONDS.labels(self.service, command.operation).observe(taken)
         answer = StoredAnswer(
             *job.identity,
             job.arrival.fingerprint,

@@ -6,14 +6,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from whenever import SkippedTime, TimeZoneNotFoundError
 
-from schemas.codes import Code
 from schemas.errors import ErrorEntry
 from schemas.operations import operation
 from schemas.orders import GET_ORDER
 from schemas.reading import read
-from services.domain import refusals, views
+from services.domain import views
+from services.domain.effects import Answer
 from services.domain.mapping import Side
 from services.domain.operations import create
+from services.domain.operations import get as lookup
 from services.domain.tenants import Tenant
 from services.domain.translate import translate
 from services.domain.world import MasterData
@@ -22,7 +23,7 @@ from services.gateway.caller import admit, reading_tenants
 from services.gateway.commands import CommandRoute
 from services.gateway.headers import read_headers
 from services.gateway.hub import hub_of, reading
-from services.gateway.problems import Problem, answer, entry
+from services.gateway.problems import Problem, answer
 from services.records import directory, orders
 
 # No tenant has it: a partner nobody knows is looked for like any other (guarantee 6).
@@ -63,13 +64,10 @@ async def get(request: Request) -> Response:
     raw = parse_body(await take_body(request))
     strict = headers.preferences.strict
     found = read(GET_ORDER, raw, strict=strict)
-    order_id, number = _named(found.wellformed)
-    errors: list[ErrorEntry] = [*headers.errors, *found.errors]
-    if order_id is None and number is None and not found.errors:
-        msg = "Name the order by order_id, by order_number, or by both"
-        errors.append(entry(["body", "order"], msg, "missing"))
+    errors: list[ErrorEntry] = [*headers.errors, *lookup.problems(found)]
     if errors:
         raise Problem(422, errors)
+    asked = lookup.wanted(found.wellformed)
     ids = [tenant.id for tenant in tenants]
     async with reading(hub.reading) as connection:
         partner_id = None
@@ -77,29 +75,14 @@ async def get(request: Request) -> Response:
             partner = (await directory.load(connection, [headers.partner])).find(headers.partner)
             partner_id = _NOBODY if partner is None else partner.id
         states = await orders.find(
-            connection, ids, order_id=order_id, number=number, partner_id=partner_id
+            connection,
+            ids,
+            order_id=asked.order_id,
+            number=asked.order_number,
+            partner_id=partner_id,
         )
-        if not states:
-            raise Problem(404, _not_found(order_id, number))
-        if len(states) > 1:
-            code = Code.ORDER_AMBIGUOUS
-            refusal = refusals.refused(code, refusals.text(code))
-            return answer(refusal.http_status, refusal.body)
-        state = states[0]
+        state = lookup.decide(asked, states)
+        if isinstance(state, Answer):
+            return answer(state.http_status, state.body)
         parties = await directory.of_tenants(connection, [state.origin_id, state.destination_id])
     return answer(200, views.order_document(state, ids, parties))
-
-
-def _named(body: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Order id and number, nested or flat; the nested ones count where both are given (K08)."""
-    nested = body.get("order") or {}
-    return (
-        nested.get("order_id") or body.get("order_id") or None,
-        nested.get("order_number") or body.get("order_number") or None,
-    )
-
-
-def _not_found(order_id: str | None, number: str | None) -> str:
-    if number is not None:
-        return refusals.NOT_FOUND_NUMBER.format(number=number)
-    return refusals.NOT_FOUND_ID.format(order_id=order_id)

@@ -74,7 +74,7 @@ COMMANDS_TOTAL = _counter(
 )
 COMMAND_DURATION_SECONDS = _histogram(
     "command_duration_seconds",
-    "From the timestamp of a command's record until its final result was emitted.",
+    "From the timestamp of a command's record until its final result was stored to be emitted.",
     "service",
     "operation",
     buckets=_LONG,

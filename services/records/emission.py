@@ -131,7 +131,10 @@ def result_row(
 
 
 def sync_row(cause: Cause, sync: Sync, order_id: str, sequence: int) -> OutgoingRow:
-    """The sync record for a tenant's system; `sequence` counts per order and receiver from 1."""
+    """The sync record for a tenant's system; `sequence` counts per order and receiver from 1.
+
+    That of a create knows when the create was accepted, for the time from end to end.
+    """
     members: Mapping[str, Any] = {
         "order_id": order_id,
         "routing": sync.routing,
@@ -150,7 +153,7 @@ def sync_row(cause: Cause, sync: Sync, order_id: str, sequence: int) -> Outgoing
         shard_key=order_id,
         stream=f"{order_id}/{sync.receiver.slug}",
         cause=cause_digest(cause.tenant.id, cause.command_id),
-        accepted_ms=cause.record.timestamp_ms,
+        accepted_ms=cause.record.timestamp_ms if cause.operation == "order.create" else None,
     )
 
 

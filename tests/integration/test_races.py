@@ -68,7 +68,7 @@ def late_order(world: Hub, number: str = "R1") -> Record:
 
 
 def started(work: Awaitable[object]) -> asyncio.Task[object]:
-    return asyncio.ensure_future(work)  # type: ignore[return-value]
+    return asyncio.ensure_future(work)
 
 
 async def test_race_b_an_order_waits_out_the_upsert_that_brings_its_mapping(world: Hub) -> None:
