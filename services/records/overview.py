@@ -65,6 +65,7 @@ WHERE ($1::text IS NULL OR o.origin_number = $1 OR o.destination_number = $1)
   AND ($5::text IS NULL OR o.id < $5)
   AND """
 _NEWEST = f" ORDER BY o.id DESC LIMIT {_PAGE}"
+_UNSENT = "(SELECT id FROM outbox UNION ALL SELECT id FROM outbox_parked)"
 # What must hold for each status; whether it holds is `domain.status`'s to say.
 _LIKELY = {
     status.CANCELED: "o.delivery = 'canceled'",
@@ -72,7 +73,8 @@ _LIKELY = {
     status.ERROR: "o.receipt = 'failed'",
     status.REQUESTED: "o.delivery = 'requested'",
     status.SYNCED: "o.delivery = 'sent'",
-    status.DESTINATION_MAPPED: "o.mapping = 'destination_mapped'",
+    status.DESTINATION_MAPPED: f"""(o.mapping = 'destination_mapped' AND (o.delivery <> 'sent'
+        OR o.origin_outbox_id IN {_UNSENT} OR o.destination_outbox_id IN {_UNSENT}))""",
     status.MASTER_MAPPED: "o.mapping = 'master_mapped'",
     status.ORIGIN_MAPPED: "o.mapping = 'origin_mapped'",
 }
