@@ -42,6 +42,7 @@ class Stack:
 
     data: Path
     replicas: Mapping[str, int] = field(default_factory=dict)
+    session_seconds: int = 6
     line: dict[str, Any] = field(default_factory=dict)
     _process: subprocess.Popen[str] | None = None
 
@@ -67,7 +68,7 @@ class Stack:
                 stdout=subprocess.PIPE,
                 stderr=talk,
                 text=True,
-                env=_environment(),
+                env=self._environment(),
             )
         self.line = json.loads(self._first_line())
 
@@ -139,7 +140,7 @@ class Stack:
             *words,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=_environment() | self.line["environment"],
+            env=self._environment() | self.line["environment"],
         )
         data, talk = await asyncio.wait_for(process.communicate(), 90)
         return process.returncode or 0, data.decode(), talk.decode()
@@ -169,6 +170,12 @@ class Stack:
                 return
             assert time.monotonic() < deadline, f"not quiet: {data} {talk}"
 
+    def _environment(self) -> dict[str, str]:
+        kept = {
+            key: value for key, value in os.environ.items() if not key.startswith("CROSSROADS_")
+        }
+        return kept | {"CROSSROADS_SESSION_TIMEOUT_SECONDS": str(self.session_seconds)}
+
     def _running(self) -> subprocess.Popen[str]:
         assert self._process is not None, "the stack was not started"
         return self._process
@@ -187,13 +194,16 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running_stack(**replicas: int) -> Iterator[Stack]:
-    """A ready stack in a new data directory; it is ended, and the directory removed."""
+def running_stack(*, session_seconds: int = 6, **replicas: int) -> Iterator[Stack]:
+    """A ready stack in a new data directory; it is ended, and the directory removed.
+
+    `replicas` counts processes by service, with underscores in the names.
+    """
     # Below /tmp itself: a folder of pytest's is closed to the user that PostgreSQL runs as.
     home = Path(tempfile.mkdtemp(prefix="crossroads-acceptance-"))
     home.chmod(0o755)
     counts = {name.replace("_", "-"): count for name, count in replicas.items()}
-    stack = Stack(home / "data", counts)
+    stack = Stack(home / "data", counts, session_seconds)
     try:
         stack.start()
         yield stack
@@ -227,8 +237,3 @@ def lives(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CROSSROADS_")}
-    return kept | {"CROSSROADS_SESSION_TIMEOUT_SECONDS": "6"}
