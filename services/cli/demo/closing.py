@@ -7,6 +7,7 @@ from collections import Counter
 from services.cli.audit import take
 from services.cli.demo.broken import BrokenRecord
 from services.cli.demo.checks import differences, received
+from services.cli.demo.day import DayOrder
 from services.cli.demo.reading import Seen
 from services.cli.demo.sending import Position
 from services.cli.demo.stage import DEAD_LETTERS, Stage
@@ -78,7 +79,7 @@ async def nothing_lost_or_repeated(stage: Stage) -> None:
     def answered() -> bool:
         stage.read_on()
         answers = stage.answers
-        done = stage.orders.keys() | stage.refused | told_failed
+        done = stage.orders.keys() | told_failed
         return done <= answers.final.keys() and len(answers.duplicates) >= len(stage.day.repeats)
 
     await stage.watch.until(
@@ -94,7 +95,7 @@ async def nothing_lost_or_repeated(stage: Stage) -> None:
     different = [
         f"{order.number}: {told[0]}"
         for order in stage.orders.values()
-        if order.wanted and (told := _differences(stage, order.destination, order.number))
+        if order.wanted and (told := _differences(stage, order))
     ]
     tell.check(
         "each says what was meant, in its reader's own ids", not different, "; ".join(different[:3])
@@ -124,11 +125,9 @@ async def nothing_lost_or_repeated(stage: Stage) -> None:
     stage.summary["repeats"] = repeats
 
 
-def _differences(stage: Stage, slug: str, number: str) -> list[str]:
-    wanted = next(
-        o.wanted for o in stage.orders.values() if (o.destination, o.number) == (slug, number)
-    )
-    return differences(wanted, received(stage.deliveries.orders[slug, number].document["order"]))
+def _differences(stage: Stage, order: DayOrder) -> list[str]:
+    found = stage.deliveries.orders[order.destination, order.number].document
+    return differences(order.wanted, received(found["order"]))
 
 
 async def the_accounting(stage: Stage) -> None:
@@ -170,26 +169,21 @@ def _creates(stage: Stage) -> set[str]:
     }
 
 
-def addresses(stage: Stage, *, keep: bool) -> None:
-    """Where to look, while it runs."""
+async def addresses(stage: Stage, *, keep: bool) -> None:
+    """Where to look, while it runs; every page is asked for once."""
     tell, line = stage.tell, stage.line
     tell.act("Look around")
-    asyncapi = [
-        f"{name:15} {url.removesuffix('/metrics')}/asyncapi"
-        for name, urls in line["metrics"].items()
-        for url in urls
-        if name in ("order-intake", "reference-data")
-    ]
-    tell.quote(
-        "\n".join(
-            [
-                f"{'HTTP, to try':15} {line['http']}/docs",
-                *asyncapi,
-                *(f"{name:15} {url}" for name, urls in line["metrics"].items() for url in urls),
-                f"{'Kafka':15} {line['kafka']}",
-                f"{'API key':15} {stage.key if keep else 'of ' + ORIGIN + ', ends with the rest'}",
-            ]
-        )
-    )
+    pages = [("HTTP, to try", f"{line['http']}/docs")]
+    for name, urls in line["metrics"].items():
+        if name in ("order-intake", "reference-data"):
+            pages += [(name, f"{url.removesuffix('/metrics')}/asyncapi") for url in urls]
+        pages += [(name, url) for url in urls]
+    answers = [await stage.upstream.client.get(url) for _, url in pages]
+    wrong = [f"{a.url}: {a.status_code}" for a in answers if a.status_code != 200]
+    places = [*pages, ("Kafka", line["kafka"])]
+    if keep:
+        places.append((f"key of {ORIGIN}", stage.key))
+    tell.quote("\n".join(f"{name:15} {place}" for name, place in places))
+    tell.check(f"all {len(pages)} pages answer", not wrong, "; ".join(wrong))
     if not keep:
         tell.say("All of this ends now. `crossroads up` starts it to stay; so does `demo --keep`.")

@@ -20,7 +20,7 @@ _SITE = "site_S04XXX"
 
 
 async def reference_arrives(stage: Stage) -> None:
-    """Two thirds of it in order; the rest before what it refers to."""
+    """Two thirds of the mappings come before what they refer to, and wait (X10)."""
     tell = stage.tell
     tell.act("The companies' reference data arrives on crossroads.reference")
     file = examples.merged(stage.trade.reference(), examples.reference())

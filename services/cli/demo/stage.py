@@ -24,8 +24,8 @@ OPERATOR_RESULTS = "crossroads.results.operator"
 class Stage:
     """The running hub, the companies on both sides of it, and what they must find in the end.
 
-    `orders` are all orders that must arrive, by command id; `refused` are the commands that must be
-    refused; `broken` is where each broken record stands.
+    `orders` are all orders that must arrive, by command id; `broken` is where each broken record
+    stands.
     """
 
     tell: Teller
@@ -39,7 +39,6 @@ class Stage:
     operator: Answers
     key: str = ""
     orders: dict[str, DayOrder] = field(default_factory=dict)
-    refused: set[str] = field(default_factory=set)
     broken: dict[Position, BrokenRecord] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
 

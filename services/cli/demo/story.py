@@ -78,7 +78,7 @@ async def _play(options: DemoOptions, tell: Teller, told: dict[str, Any]) -> Non
             if watching.done():
                 watching.result()
             await acting
-            closing.addresses(stage, keep=options.keep)
+            await closing.addresses(stage, keep=options.keep)
             told.update(_summary(stage))
             if options.keep:
                 tell.say(f"It stays until Ctrl-C. Elsewhere: crossroads --data {data} status")
