@@ -1,11 +1,10 @@
 """The hub's topics at the broker: their partitions, and how far each was read."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -15,9 +14,6 @@ from services.kit.errors import BrokerAway
 from services.kit.kafka import BrokerView, client_arguments
 from services.kit.placement import LogEnds
 from services.kit.settings import Settings
-
-_FETCH_WAIT_MS = 50
-_FETCH_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,48 +54,7 @@ async def logs_of(settings: Settings, bases: Iterable[str]) -> Logs:
     async with _view(settings) as view:
         cluster_id = await view.cluster_id()
         listed = await view.log_ends(partitions)
-    return Logs(cluster_id, await _fetched(settings, listed))
-
-
-async def _fetched(
-    settings: Settings, listed: Mapping[TopicPartition, LogEnds]
-) -> dict[TopicPartition, LogEnds]:
-    """The ends as a fetch tells them, which is never less than what was listed.
-
-    The embedded broker lists the end of its last batch's first record: a log of one batch of five
-    records ends at 1 for it. Raises BrokerAway.
-    """
-    ends = dict(listed)
-    missing = {partition for partition, log in listed.items() if log.end > log.start}
-    if not missing:
-        return ends
-    consumer = AIOKafkaConsumer(
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_committed",
-        fetch_max_wait_ms=_FETCH_WAIT_MS,
-        **client_arguments(settings),
-    )
-    try:
-        async with asyncio.timeout(_FETCH_SECONDS):
-            await consumer.start()
-            consumer.assign(sorted(missing))
-            for partition in missing:
-                consumer.seek(partition, listed[partition].end)
-            while missing:
-                await consumer.getmany(timeout_ms=_FETCH_WAIT_MS)
-                for partition in sorted(missing):
-                    end = consumer.last_stable_offset(partition)
-                    if end is not None:
-                        start, least = listed[partition].start, listed[partition].end
-                        ends[partition] = LogEnds(start, max(end, least))
-                        missing.discard(partition)
-    except (KafkaError, OSError) as error:
-        raise BrokerAway(f"The broker does not tell its logs' ends: {error!r}") from error
-    finally:
-        await consumer.stop()
-    return ends
+        return Logs(cluster_id, await view.fetched_ends(listed))
 
 
 async def partitions_of(settings: Settings, bases: Iterable[str]) -> list[TopicPartition]:

@@ -23,6 +23,7 @@ MAX_PARTITION_FETCH_BYTES = 8 * 1024 * 1024 + 64 * 1024
 MAX_FETCH_BYTES = 32 * 1024 * 1024
 
 _REQUEST_TIMEOUT_SECONDS = 10.0
+_FETCH_WAIT_MS = 50
 _SASL = {
     "PLAIN": SASLPlaintext,
     "SCRAM-SHA-256": SASLScram256,
@@ -153,6 +154,22 @@ class BrokerView:
                 raise BrokerAway(f"The broker does not tell its logs' ends: {error!r}") from error
         return {each: LogEnds(starts[each], ends[each]) for each in known}
 
+    async def fetched_ends(
+        self, listed: Mapping[TopicPartition, LogEnds]
+    ) -> dict[TopicPartition, LogEnds]:
+        """The same ends as fetches tell them: never less than what was listed. Raises BrokerAway.
+
+        The embedded broker lists a log's end as one behind the first record of its last batch: a
+        log of one batch of five records ends at 1 for it.
+        """
+        async with self._turn:
+            try:
+                async with asyncio.timeout(_REQUEST_TIMEOUT_SECONDS):
+                    return await _fetched(await self._open(), listed)
+            except (KafkaError, TimeoutError, OSError) as error:
+                await self._close()
+                raise BrokerAway(f"The broker does not tell its logs' ends: {error!r}") from error
+
     async def close(self) -> None:
         """Ends its connections."""
         async with self._turn:
@@ -163,7 +180,9 @@ class BrokerView:
             self._consumer = AIOKafkaConsumer(
                 group_id=None,
                 enable_auto_commit=False,
+                auto_offset_reset="none",
                 isolation_level="read_committed",
+                fetch_max_wait_ms=_FETCH_WAIT_MS,
                 request_timeout_ms=int(_REQUEST_TIMEOUT_SECONDS * 1000),
                 **self._arguments,
             )
@@ -179,6 +198,30 @@ class BrokerView:
         with suppress(KafkaError, OSError):
             if admin is not None:
                 await admin.close()
+
+
+async def _fetched(
+    consumer: AIOKafkaConsumer, listed: Mapping[TopicPartition, LogEnds]
+) -> dict[TopicPartition, LogEnds]:
+    ends = dict(listed)
+    missing = {partition for partition, log in listed.items() if log.end > log.start}
+    if not missing:
+        return ends
+    consumer.assign(sorted(missing))
+    try:
+        for partition in missing:
+            consumer.seek(partition, listed[partition].end)
+        while missing:
+            await consumer.getmany(timeout_ms=_FETCH_WAIT_MS)
+            for partition in sorted(missing):
+                end = consumer.last_stable_offset(partition)
+                if end is not None:
+                    start, least = listed[partition].start, listed[partition].end
+                    ends[partition] = LogEnds(start, max(end, least))
+                    missing.discard(partition)
+    finally:
+        consumer.unsubscribe()
+    return ends
 
 
 class TopicAdmin:

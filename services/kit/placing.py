@@ -71,7 +71,7 @@ class Placer:
         BrokerAway, and what means that the database is away.
         """
         cluster_id = await self._view.cluster_id()
-        logs = await self._view.log_ends(partitions)
+        logs = await self._log_ends(cluster_id, partitions)
         async with transaction(self._pool) as connection:
             starts = {partition: ends.start for partition, ends in logs.items()}
             # First, because a server that only reads refuses it as being away.
@@ -89,6 +89,22 @@ class Placer:
         for place in places:
             self._compare(place, committed.get(place.partition))
         return places
+
+    async def _log_ends(
+        self, cluster_id: str, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, LogEnds]:
+        """The logs' ends; one that is listed below the mark is looked at once more, by fetching."""
+        logs = await self._view.log_ends(partitions)
+        async with transaction(self._pool) as connection:
+            marks = await positions.read(connection, cluster_id, self._group)
+        doubtful = {
+            partition: ends
+            for partition, ends in logs.items()
+            if partition in marks and marks[partition].next_offset > ends.end
+        }
+        if doubtful:
+            logs |= await self._view.fetched_ends(doubtful)
+        return logs
 
     async def _placed(
         self,

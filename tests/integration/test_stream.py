@@ -68,6 +68,14 @@ class World:
             topic or self.topic, value, partition=partition, headers=list(headers)
         )
 
+    async def send_as_one_batch(self, count: int) -> list[str]:
+        values = [f"v{next(self.numbers)}" for _ in range(count)]
+        batch = self.producer.create_batch()
+        for value in values:
+            batch.append(key=None, value=value.encode(), timestamp=None)
+        await (await self.producer.send_batch(batch, self.topic, partition=0))
+        return values
+
     async def seen(self) -> list[str]:
         rows = await self.pool.fetch("select value from seen where not poisoned order by value")
         return [row["value"] for row in rows]
@@ -249,3 +257,24 @@ async def test_the_broker_tells_its_cluster_and_the_ends_of_its_logs(world: Worl
     assert [(each.start, each.end) for each in ends.values()] == [(0, 1)]
     assert await view.cluster_id() == await brokers.cluster_id(world.settings)
     await view.close()
+
+
+async def test_a_log_of_one_batch_of_many_records_ends_behind_the_last_of_them(
+    world: World,
+) -> None:
+    """The embedded broker lists its end too low: restarted, the stream must not read it again."""
+    async with world.reader() as stream:
+        await ready(stream)
+        values = await world.send_as_one_batch(7)
+        await world.see(values)
+    view = brokers.BrokerView(world.settings)
+    listed = await view.log_ends([TopicPartition(world.topic, 0)])
+    fetched = await view.fetched_ends(listed)
+    assert fetched[TopicPartition(world.topic, 0)].end == 7
+    await view.close()
+    before = await world.pool.fetchval("select max(lineage) from stream_positions")
+    async with world.reader() as stream:
+        await ready(stream)
+        values += await world.send(1)
+        await world.see(values)
+    assert await world.pool.fetchval("select max(lineage) from stream_positions") == before

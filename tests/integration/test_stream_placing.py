@@ -1,6 +1,6 @@
 """Where a reader begins: marks in a real PostgreSQL, a broker's answers said by hand."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 import pytest
@@ -29,6 +29,11 @@ class View:
         self, partitions: Collection[TopicPartition]
     ) -> dict[TopicPartition, LogEnds]:
         return {each: ends for each, ends in self.ends.items() if each in partitions}
+
+    async def fetched_ends(
+        self, listed: Mapping[TopicPartition, LogEnds]
+    ) -> dict[TopicPartition, LogEnds]:
+        return dict(listed)
 
 
 @pytest.fixture
