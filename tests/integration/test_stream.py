@@ -33,7 +33,12 @@ class World:
 
     @asynccontextmanager
     async def reader(
-        self, work: Noting | None = None, *, pool: Pool | None = None, bound: int = 20
+        self,
+        work: Noting | None = None,
+        *,
+        pool: Pool | None = None,
+        bound: int = 20,
+        grace: float = 5.0,
     ) -> AsyncIterator[Stream]:
         stream = Stream(
             self.settings,
@@ -42,7 +47,12 @@ class World:
             work=work or Noting(),
             pool=pool or self.pool,
             pattern=rf"^{self.topic.replace('.', '[.]')}([.][a-z0-9-]{{2,40}})?$",
-            tuning=Tuning(look_every=0.1, recheck=0.1, bound=FaultBound(bound, 0.05)),
+            tuning=Tuning(
+                shorter_grace=grace,
+                look_every=0.1,
+                recheck=0.1,
+                bound=FaultBound(bound, 0.05),
+            ),
         )
         await stream.start()
         try:
@@ -273,7 +283,7 @@ async def test_a_log_of_one_batch_of_many_records_ends_behind_the_last_of_them(
     assert fetched[TopicPartition(world.topic, 0)].end == 7
     await view.close()
     before = await world.pool.fetchval("select max(lineage) from stream_positions")
-    async with world.reader() as stream:
+    async with world.reader(grace=0) as stream:
         await ready(stream)
         values += await world.send(1)
         await world.see(values)
