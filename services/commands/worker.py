@@ -12,6 +12,7 @@ from services.commands.asyncapi import asyncapi_routes
 from services.commands.gauges import Gauges
 from services.commands.lane_loop import LaneLoop
 from services.commands.pipeline import Pipeline
+from services.commands.upkeep import Upkeep
 from services.kit.database import open_pool, transaction
 from services.kit.migrations import require_current
 from services.kit.process import Parts, Work
@@ -34,7 +35,7 @@ async def worker(
 ) -> AsyncIterator[Parts]:
     """The parts of a service that reads `base` and every tenant's topic of it.
 
-    `tells`: it also sets the gauges that tell what the database holds. `work` and `routes` are what
+    `tells`: it also sets the gauges that tell what the database holds, and does the daily work. `work` and `routes` are what
     the service has besides. Raises SchemaTooOld where the database
     was not migrated far enough, and what means that the database is away.
     """
@@ -55,9 +56,11 @@ async def worker(
             description=summary,
         )
         lanes = LaneLoop(pool, settings.database_url, service=service)
-        gauges: dict[str, Work] = {"gauges": Gauges(pool).run} if tells else {}
+        watch: dict[str, Work] = {}
+        if tells:
+            watch = {"gauges": Gauges(pool).run, "upkeep": Upkeep(settings.database_url).run}
         yield Parts(
-            work={"stream": stream.run, "lanes": lanes.run, **gauges, **(work or {})},
+            work={"stream": stream.run, "lanes": lanes.run, **watch, **(work or {})},
             checks={"stream": stream.ready},
             routes=[*asyncapi_routes(service, base, summary), *routes],
         )
