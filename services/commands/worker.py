@@ -35,9 +35,9 @@ async def worker(
 ) -> AsyncIterator[Parts]:
     """The parts of a service that reads `base` and every tenant's topic of it.
 
-    `tells`: it also sets the gauges that tell what the database holds, and does the daily work. `work` and `routes` are what
-    the service has besides. Raises SchemaTooOld where the database
-    was not migrated far enough, and what means that the database is away.
+    `tells`: it also sets the gauges that tell what the database holds, and does the daily work.
+    `work` and `routes` are what the service has besides. Raises SchemaTooOld where the database was
+    not migrated far enough, and what means that the database is away.
     """
     pool = await open_pool(
         settings.database_url, application_name=f"crossroads {service}", max_size=POOL_SIZE
