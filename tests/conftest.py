@@ -6,6 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from services.kit.migrations import migrate
 from tests.servers import Servers
@@ -38,7 +39,7 @@ def template_database(servers: Servers, postgres_dsn: str) -> Iterator[str]:
     servers.loop.run(_execute(postgres_dsn, f"CREATE DATABASE {name}"))
     servers.loop.run(_migrate(dsn_of(postgres_dsn, name)))
     yield name
-    servers.loop.run(_execute(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+    servers.loop.run(_drop(postgres_dsn, name))
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +48,7 @@ def database(servers: Servers, postgres_dsn: str, template_database: str) -> Ite
     name = f"shared_{secrets.token_hex(4)}"
     servers.loop.run(_copy(postgres_dsn, template_database, name))
     yield dsn_of(postgres_dsn, name)
-    servers.loop.run(_execute(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+    servers.loop.run(_drop(postgres_dsn, name))
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ async def fresh_database(postgres_dsn: str, template_database: str) -> AsyncIter
     name = f"fresh_{secrets.token_hex(4)}"
     await _copy(postgres_dsn, template_database, name)
     yield dsn_of(postgres_dsn, name)
-    await _execute(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)")
+    await _drop(postgres_dsn, name)
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ async def empty_database(postgres_dsn: str) -> AsyncIterator[str]:
     name = f"empty_{secrets.token_hex(4)}"
     await _execute(postgres_dsn, f"CREATE DATABASE {name}")
     yield dsn_of(postgres_dsn, name)
-    await _execute(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)")
+    await _drop(postgres_dsn, name)
 
 
 @pytest.fixture
@@ -85,6 +86,18 @@ async def _copy(dsn: str, template: str, name: str) -> None:
 
 async def _migrate(dsn: str) -> None:
     await migrate(dsn)
+
+
+async def _drop(dsn: str, name: str) -> None:
+    # The server's own vacuum may be at work in it, and nobody but a superuser may end that.
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception_type(asyncpg.InsufficientPrivilegeError),
+        wait=wait_fixed(0.2),
+        stop=stop_after_delay(20),
+        reraise=True,
+    ):
+        with attempt:
+            await _execute(dsn, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def _execute(dsn: str, statement: str) -> None:
