@@ -22,7 +22,13 @@ def up(
     context: typer.Context,
     more: Annotated[list[str] | None, typer.Argument(metavar="", hidden=True)] = None,
     *,
-    broker: Annotated[str, typer.Option(help="tansu or kafka.")] = "tansu",
+    broker: Annotated[
+        str,
+        typer.Option(
+            help="tansu: in memory, topics are new at each start; or kafka: Apache Kafka, which "
+            "keeps them (wants Java 17, and Maven the first time)."
+        ),
+    ] = "tansu",
     data: Annotated[
         Path | None, typer.Option(help="Data directory; .crossroads by default.")
     ] = None,
@@ -39,7 +45,7 @@ def up(
     With --json one line of JSON says where everything is, once all is ready. Everything listens
     on 127.0.0.1 only and ends with this command.
     """
-    from services.local.errors import LocalError  # noqa: PLC0415
+    from services.local.errors import LocalError, ProgramMissing  # noqa: PLC0415
     from services.local.stack import StackOptions, run_until_signal  # noqa: PLC0415
 
     try:
@@ -50,7 +56,7 @@ def up(
             replicas=parse_replicas([*(replicas or ()), *(more or ())]),
         )
     except LocalError as error:
-        raise CommandMisused(_what_is_missing(broker, error)) from error
+        raise CommandMisused(str(error)) from error
 
     def ready(line: "ReadyLine") -> None:
         if as_json:
@@ -61,7 +67,10 @@ def up(
         else:
             _show(line, options)
 
-    asyncio.run(run_until_signal(options, say, ready))
+    try:
+        asyncio.run(run_until_signal(options, say, ready))
+    except ProgramMissing as error:
+        raise CommandMisused(str(error)) from error
 
 
 def parse_replicas(words: Sequence[str]) -> dict[str, int]:
@@ -73,16 +82,6 @@ def parse_replicas(words: Sequence[str]) -> dict[str, int]:
             raise CommandMisused(f"{word!r} is not SERVICE=N")
         counts[name] = int(count)
     return counts
-
-
-def _what_is_missing(broker: str, error: Exception) -> str:
-    if broker == "kafka" and "kafka" in str(error):
-        return (
-            "Apache Kafka cannot be started here: this release can start the embedded broker "
-            "(--broker tansu); with an Apache Kafka of your own, set "
-            "CROSSROADS_KAFKA_BOOTSTRAP_SERVERS and use `crossroads run`."
-        )
-    return str(error)
 
 
 def _show(line: "ReadyLine", options: "StackOptions") -> None:

@@ -1,6 +1,5 @@
 """Brokers that run on this machine, behind one interface."""
 
-import asyncio
 import importlib.metadata
 import os
 import shutil
@@ -9,9 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
-
+from services.local.answering import answers
+from services.local.kafka import Kafka
 from services.local.ports import LOOPBACK
 from services.local.programs import Program, wheel_folder
 
@@ -25,8 +23,11 @@ class Broker(Protocol):
     """
 
     keeps_topics: bool
-    notice: str | None
     session_seconds: int | None
+
+    @property
+    def notice(self) -> str | None:
+        """What the user is told before the start."""
 
     @property
     def bootstrap_servers(self) -> str:
@@ -129,23 +130,4 @@ class Tansu:
         return await answers(self.bootstrap_servers)
 
 
-BROKERS: Mapping[str, Callable[[Path, int, Path], Broker]] = {"tansu": Tansu}
-
-
-async def answers(bootstrap_servers: str) -> bool:
-    """Whether a broker takes a connection and tells its metadata within two seconds."""
-    host, _, port = bootstrap_servers.rpartition(":")
-    try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 2)
-    except (OSError, TimeoutError):
-        # The client below would log an error for every attempt.
-        return False
-    writer.close()
-    client = AIOKafkaClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=2_000)
-    try:
-        await client.bootstrap()
-    except (KafkaError, OSError):
-        return False
-    finally:
-        await client.close()
-    return True
+BROKERS: Mapping[str, Callable[[Path, int, Path], Broker]] = {"tansu": Tansu, "kafka": Kafka}

@@ -3,6 +3,7 @@
 LocalError
 ├── DataDirectoryBusy   another `crossroads up` has it
 ├── PortTaken           a port asked for by number is in use
+├── ProgramMissing      a program that was asked for needs another one that is not installed
 └── StartFailed         a program did not become ready; its last lines are in the message
 """
 
@@ -29,6 +30,10 @@ class PortTaken(LocalError):
     def __init__(self, port: int) -> None:
         self.port = port
         super().__init__(f"port {port} on 127.0.0.1 is in use: choose another --port-base")
+
+
+class ProgramMissing(LocalError):
+    """A program is needed that is not on this machine."""
 
 
 class StartFailed(LocalError):

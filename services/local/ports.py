@@ -22,8 +22,10 @@ class Ports:
         self._next = base
         self._given: set[int] = set()
 
-    def take(self) -> int:
+    def take(self, preferred: int | None = None) -> int:
         """One more port, free now and not handed out before.
+
+        Without a base it is the preferred one, if that is free.
 
         Raises:
             PortTaken: the port that the base asks for is in use.
@@ -35,6 +37,9 @@ class Ports:
             if not is_free(port):
                 raise PortTaken(port)
             return port
+        if preferred is not None and preferred not in self._given and is_free(preferred):
+            self._given.add(preferred)
+            return preferred
         highest = _outgoing_range_start()
         for _ in range(ATTEMPTS):
             port = random.randrange(LOWEST, highest)  # noqa: S311 - not a secret

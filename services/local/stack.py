@@ -16,6 +16,7 @@ import httpx
 from services.local.brokers import BROKERS, Broker
 from services.local.directory import DEFAULT, DataDirectory, ProcessLine, ReadyLine
 from services.local.errors import LocalError
+from services.local.kafka import kept_port
 from services.local.leftovers import write_private
 from services.local.ports import LOOPBACK, Ports
 from services.local.postgres import Postgres
@@ -26,7 +27,7 @@ SERVICES = ("order-intake", "reference-data", "relay", "gateway")
 # Stages of the end: nobody takes new requests; what was taken is worked off; then the servers.
 STAGES: Mapping[str, int] = {"gateway": 0}
 WORKER_STAGE, BROKER_STAGE, DATABASE_STAGE = 1, 2, 3
-# With the broker's 2 s and the database's 4 s: less than the 20 s in which everything has ended.
+# With the broker's 3 s and the database's 4 s: less than the 20 s in which everything has ended.
 PATIENCE_SECONDS: Mapping[int, float] = {0: 4.0, WORKER_STAGE: 8.0}
 # -P: a folder named like one of ours, where the user happens to stand, is not imported.
 CROSSROADS = (sys.executable, "-P", "-m", "services.cli")
@@ -111,14 +112,16 @@ class Stack:
             self._say(f"ended what an earlier start left running: {name}")
         data, logs = self._directory.path, self._directory.logs
         database = Postgres(data, self._ports.take(), logs)
-        broker = self._broker = BROKERS[self._options.broker](data, self._ports.take(), logs)
+        kept = kept_port(data) if self._options.broker == "kafka" else None
+        broker = self._broker = BROKERS[self._options.broker](data, self._ports.take(kept), logs)
         if broker.notice:
             self._say(broker.notice)
+        # First, because it can find that something is not installed.
+        await broker.prepare()
         self._say("starting PostgreSQL and the broker")
         is_new = await database.prepare()
         if database.place.is_outside:
             self._say(f"PostgreSQL's files are in {database.place.directory}")
-        await broker.prepare()
 
         http_port = self._ports.take()
         environment = service_environment(
