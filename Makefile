@@ -43,7 +43,7 @@ up: $(VENV)/.runtime  ## start everything here and stay until Ctrl-C
 	$(VENV)/bin/crossroads up
 
 bench: $(VENV)/.runtime  ## measure on this machine
-	$(VENV)/bin/crossroads bench
+	$(PY) -m benchmarks
 
 # Option lines are dropped: a lock names versions and hashes, never where they came from.
 lock: $(VENV)/.dev  ## resolve both lists of pinned versions anew

@@ -7,12 +7,14 @@ import json
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import httpx
 import psutil
 
-from benchmarks.figures import Cpu, Latency, Run, median
+from benchmarks.figures import Cpu, Latency, Run, median, stages_of
 from benchmarks.topics import Message, Tail, fill, make, tail
 from tests.acceptance.stack import Stack, running_stack, until
 from tests.acceptance.storm import seed_reference
@@ -21,6 +23,8 @@ from tests.acceptance.words import Companies
 
 LIMIT_IN, LIMIT_OUT = "benchmark.limit.in", "benchmark.limit.out"
 PARTITIONS = 3  # what a tenant's topics have by default
+# So little that the reader adds no more than 2 ms to a latency.
+FETCH_WAIT_MS = 4
 # The hub's own default: a frozen process that is thawed within it keeps its partitions.
 SESSION_SECONDS = 30
 
@@ -55,6 +59,7 @@ class Bench:
         """Fill the input topic while the intake is frozen, thaw it, wait for the last sync."""
         before = self._synced.count
         messages = self.messages(count)
+        stages = await self._stages()
         intakes = [each.pid for each in self._stack.processes("order-intake")]
         with frozen(intakes):
             await fill(self._stack.kafka, self._orders, messages)
@@ -64,7 +69,16 @@ class Bench:
         seconds = await self._synced.reach(before + count) - began
         used = cpu.used()
         await self._stack.quiet()
-        return Run(count, seconds, used)
+        after = await self._stages()
+        spent = {name: after[name] - stages.get(name, 0.0) for name in after}
+        return Run(count, seconds, used, spent)
+
+    async def _stages(self) -> Counter[str]:
+        found: Counter[str] = Counter()
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for url in self._stack.line["metrics"]["order-intake"]:
+                found.update(stages_of((await client.get(url)).text))
+        return found
 
     async def limit_run(self, count: int) -> Run:
         """The same with the limit pipeline, on topics of its own."""
@@ -130,7 +144,7 @@ class Bench:
 
         async with (
             sender(self._stack.kafka) as own,
-            reading(self._stack.kafka, [target], take),
+            reading(self._stack.kafka, [target], take, fetch_wait_ms=FETCH_WAIT_MS),
         ):
             await until(lambda: read >= there, "the reader to catch up")
             began = clock()
@@ -179,7 +193,11 @@ async def measure(stack: Stack, asked: argparse.Namespace) -> dict[str, Any]:
     return {
         "orders": asked.orders,
         "throughput": {
-            "hub": {"orders_per_second": best.rate, "cpu_us_per_order": best.cpu_us},
+            "hub": {
+                "orders_per_second": best.rate,
+                "cpu_us_per_order": best.cpu_us,
+                "stage_us_per_order": best.stage_us,
+            },
             "limit": {"records_per_second": least.rate, "cpu_us_per_record": least.cpu_us},
             "ratio": best.rate / least.rate,
         },
@@ -206,6 +224,8 @@ def tell(found: dict[str, Any]) -> None:
     for side, name in (("hub", "cpu_us_per_order"), ("limit", "cpu_us_per_record")):
         used = ", ".join(f"{n} {us:.0f}" for n, us in throughput[side][name].items())
         print(f"  CPU, µs each, {side}: {used}; sum {sum(throughput[side][name].values()):.0f}")
+    stages = ", ".join(f"{n} {us:.0f}" for n, us in throughput["hub"]["stage_us_per_order"].items())
+    print(f"  order-intake, µs an order by the clock: {stages}")
     print(f"accepted to readable at {latency['rate']:g} orders/s, ms:")
     for side in ("hub", "limit"):
         of = latency[side]

@@ -2,18 +2,20 @@
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One throughput run: records, seconds, and CPU seconds by process."""
+    """One throughput run: records, seconds, CPU seconds by process, and seconds by stage."""
 
     records: int
     seconds: float
     cpu: Mapping[str, float]
+    stages: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -23,6 +25,11 @@ class Run:
     def cpu_us(self) -> dict[str, float]:
         """Microseconds of CPU a record, by process."""
         return {name: used / self.records * 1e6 for name, used in self.cpu.items()}
+
+    @property
+    def stage_us(self) -> dict[str, float]:
+        """Microseconds a record that the intake's batches spent in each stage, by the clock."""
+        return {name: spent / self.records * 1e6 for name, spent in self.stages.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,17 @@ class Cpu:
 
     def _now(self) -> dict[str, float]:
         return {name: sum(_seconds(pid) for pid in of_name) for name, of_name in self._pids.items()}
+
+
+def stages_of(metrics: str) -> dict[str, float]:
+    """The seconds that batches spent by stage, of a worker's /metrics page."""
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            if sample.name == "crossroads_batch_duration_seconds_sum":
+                stage = sample.labels["stage"]
+                found[stage] = found.get(stage, 0.0) + sample.value
+    return found
 
 
 def median(runs: Sequence[Run]) -> Run:

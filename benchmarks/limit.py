@@ -15,6 +15,8 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 BATCH = 1000
+# As the hub's stream waits: the embedded broker answers an empty fetch after half of it.
+FETCH_WAIT_MS = 20
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS benchmark_raw (
@@ -35,7 +37,10 @@ async def main(kafka: str, dsn: str, source: str, target: str) -> None:
     await connection.execute(TABLE)
     await connection.execute("TRUNCATE benchmark_raw")
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest"
+        bootstrap_servers=kafka,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
     )
     producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", max_request_size=8 << 20)
     await consumer.start()

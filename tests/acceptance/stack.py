@@ -233,6 +233,8 @@ async def eventually(
 
 def lives(pid: int) -> bool:
     """Whether a process runs; one that ended and was not waited for does not."""
+    if not pid:
+        return False
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -134,13 +134,11 @@ class Storm:
         """
         at = time.monotonic()
         await fault()
-        back = time.monotonic() - at
+        done = f"all back after {back:.1f} s, " if (back := time.monotonic() - at) > 0.1 else ""
         first = self._first_answer_after if by_http else self._first_sync_after
         await until(lambda: first(at) is not None, f"an order after {what}")
-        self.figures.append(
-            f"{what}: all back after {back:.1f} s, "
-            f"first {'answer' if by_http else 'record'} after {(first(at) or at) - at:.1f} s"
-        )
+        kind, seconds = "answer" if by_http else "record", (first(at) or at) - at
+        self.figures.append(f"{what}: {done}first {kind} after {seconds:.1f} s")
 
     def _first_sync_after(self, moment: float) -> float | None:
         found = [

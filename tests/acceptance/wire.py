@@ -83,11 +83,17 @@ async def sender(kafka: str) -> AsyncIterator[Sender]:
 
 @contextlib.asynccontextmanager
 async def reading(
-    kafka: str, topics: Sequence[str], take: Callable[[Seen], None], seconds: float = 60
+    kafka: str,
+    topics: Sequence[str],
+    take: Callable[[Seen], None],
+    *,
+    seconds: float = 60,
+    fetch_wait_ms: int = 50,
 ) -> AsyncIterator[None]:
     """Hand every record of the topics, from their beginning, to `take` until the block ends.
 
-    Entered when all the topics are there.
+    Entered when all the topics are there. The embedded broker answers a fetch after half of its
+    wait, so a record is late by a quarter of `fetch_wait_ms` on average, by half of it at worst.
     """
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka,
@@ -95,6 +101,7 @@ async def reading(
         auto_offset_reset="earliest",
         isolation_level="read_committed",
         max_partition_fetch_bytes=8 << 20,
+        fetch_max_wait_ms=fetch_wait_ms,
     )
     await consumer.start()
     try:
