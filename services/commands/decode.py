@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from schemas import topics
 from schemas.operations import Operation, operation_of_type
 from schemas.reading import Reading, read
 from services.domain.command import Command
-from services.domain.tenants import Directory, Tenant
+from services.domain.tenants import Directory
 from services.kit.cloudevents import (
     Envelope,
     Record,
@@ -128,7 +127,7 @@ def command_of(arrival: Arrival, directory: Directory) -> Command | Dead:
         raw=arrival.raw,
         reading=arrival.reading,
         accepted_at=accepted_at(arrival.record),
-        derive=partial(_derive, arrival.record.timestamp_ms, caller, envelope.id),
+        derive=_Derive(arrival.record.timestamp_ms, caller.id, envelope.id),
         traceparent=envelope.traceparent,
         tracestate=envelope.tracestate,
     )
@@ -151,10 +150,21 @@ def accepted_at(record: Record) -> datetime:
     return datetime.fromtimestamp(max(record.timestamp_ms, 0) / 1000, tz=UTC)
 
 
-def _derive(timestamp_ms: int, caller: Tenant, command_id: str, *parts: str | int) -> str:
-    # The order's own id is that of (tenant, command id) alone; everything else adds its name.
-    rest = () if parts == ("order",) else parts
-    return order_style_id(timestamp_ms, caller.id, command_id, *rest)
+class _Derive:
+    """Ids of one command; the order's own is that of (tenant, command id) alone."""
+
+    __slots__ = ("_command_id", "_order_id", "_tenant_id", "_timestamp_ms")
+
+    def __init__(self, timestamp_ms: int, tenant_id: str, command_id: str) -> None:
+        self._timestamp_ms = timestamp_ms
+        self._tenant_id = tenant_id
+        self._command_id = command_id
+        self._order_id = order_style_id(timestamp_ms, tenant_id, command_id)
+
+    def __call__(self, *parts: str | int) -> str:
+        if parts == ("order",):
+            return self._order_id
+        return order_style_id(self._timestamp_ms, self._tenant_id, self._command_id, *parts)
 
 
 def _operation(record: Record, envelope: Envelope) -> Operation:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 
 from schemas.codes import Code, record_code
 from schemas.dump import to_json
@@ -107,7 +108,7 @@ class Storing:
         self._count(command.operation, told.outcome)
         if told.outcome != "waiting":
             taken = (self.moment - command.accepted_at).total_seconds()
-            COMMAND_DURATION_SECONDS.labels(self.service, command.operation).observe(taken)
+            _durations(self.service, command.operation).observe(taken)
         answer = StoredAnswer(
             *job.identity,
             job.arrival.fingerprint,
@@ -188,7 +189,7 @@ class Storing:
         )
 
     def _count(self, operation: str, outcome: str) -> None:
-        COMMANDS_TOTAL.labels(self.service, operation, outcome).inc()
+        _outcomes(self.service, operation, outcome).inc()
 
     # -- rows
 
@@ -336,6 +337,10 @@ class Storing:
                 events += [(order_id, tenant_id, command_id, event) for event in effects.events]
         await history.write_logs(connection, logs)
         await history.write_events(connection, events)
+
+
+_outcomes = cache(COMMANDS_TOTAL.labels)
+_durations = cache(COMMAND_DURATION_SECONDS.labels)
 
 
 def _told(answer: Answer) -> Told:

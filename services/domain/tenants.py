@@ -38,10 +38,10 @@ class Tenant:
 
     def system(self, name: str | None) -> System | None:
         """The system of this name; without a name the primary one, else the first (R005)."""
-        if name is not None:
-            return next((system for system in self.systems if system.name == name), None)
-        primary = next((system for system in self.systems if system.primary), None)
-        return primary or next(iter(self.systems), None)
+        for system in self.systems:
+            if system.primary if name is None else system.name == name:
+                return system
+        return self.systems[0] if self.systems and name is None else None
 
 
 # The hub's own operators: no tenant of any pair, but with a results topic like everyone.

@@ -33,6 +33,8 @@ class Words:
     destination: KeyEcho | None = None
     found: Found | None = None
     target: Mapping | None = None
+    origin_gap: Gap | None = None
+    destination_gap: Gap | None = None
 
 
 @dataclass(slots=True)
@@ -68,7 +70,6 @@ class _Translator:
     destination: Side
     origin_gaps: dict[tuple[str, str, str], Gap] = field(default_factory=dict)
     destination_gaps: dict[tuple[str, str, str], Gap] = field(default_factory=dict)
-    _seen: dict[tuple[Any, ...], Words] = field(default_factory=dict)
 
     def order(self, body: Members[str, Any]) -> Translation:
         """The whole order in the three wordings."""
@@ -155,17 +156,23 @@ class _Translator:
         ]
 
     def key(self, entity: str, key: Members[str, Any]) -> Words:
-        """A key in the three wordings; the same key is looked up once an order."""
+        """A key in the three wordings; the same key is looked up once a batch."""
         named = (
+            self.origin.scope,
+            self.destination.scope,
             entity,
             key.get("goid"),
             key.get("mapping_id"),
             key.get("source_id"),
             key.get("source_name"),
         )
-        words = self._seen.get(named)
+        words: Words | None = self.master.memo.get(named)
         if words is None:
-            words = self._seen[named] = self._look_up(entity, key)
+            words = self.master.memo[named] = self._look_up(entity, key)
+        if words.origin_gap is not None:
+            _register(self.origin_gaps, words.origin_gap)
+        if words.destination_gap is not None:
+            _register(self.destination_gaps, words.destination_gap)
         return words
 
     def site(self, key: Members[str, Any], product: Words | None) -> Wordings:
@@ -192,15 +199,14 @@ class _Translator:
     def _look_up(self, entity: str, key: Members[str, Any]) -> Words:
         found = mapping.resolve(self.master, self.origin, entity, key)
         if isinstance(found, Lost):
-            _register(self.origin_gaps, found.gap)
             known = found.mapping
-            return Words(mapping.given(key) if known is None else mapping.echo(known, None))
+            echo = mapping.given(key) if known is None else mapping.echo(known, None)
+            return Words(echo, origin_gap=found.gap)
         record = found.record
         origin, master = mapping.echo(found.mapping, record), mapping.echo(None, record)
         target = mapping.called(self.master, self.destination, record, found.mapping)
         if isinstance(target, Gap):
-            _register(self.destination_gaps, target)
-            return Words(origin, master, None, found)
+            return Words(origin, master, None, found, destination_gap=target)
         return Words(origin, master, mapping.echo(target, record), found, target)
 
     def _no_tank(self, site: Found, missing: NoTank, product: Words | None) -> None:

@@ -103,6 +103,8 @@ class MasterData:
         self._by_source: dict[tuple[str, str, str, str], Mapping] = {}
         self._by_name: dict[tuple[str, str, str, str], list[Mapping]] = {}
         self._by_goid: dict[tuple[str, str, str], list[Mapping]] = {}
+        # What was found for keys that come again and again in a batch; forgotten with every change.
+        self.memo: dict[tuple[Any, ...], Any] = {}
         for record in records:
             self.put_record(record)
         for mapping in mappings:
@@ -110,10 +112,12 @@ class MasterData:
 
     def put_record(self, record: MasterRecord) -> None:
         """Add a master record, or replace the one with its goid."""
+        self.memo.clear()
         self.records[record.goid] = record
 
     def put_mapping(self, mapping: Mapping) -> None:
         """Add a mapping, or replace the one with its id."""
+        self.memo.clear()
         old = self._by_id.get(mapping.id)
         if old is not None:
             self._by_name[_name_key(old)].remove(old)

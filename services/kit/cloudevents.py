@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Literal
 
 from services.kit.errors import CrossroadsError
@@ -134,6 +135,7 @@ _FIELD_OF_HEADER = {
     "content-type": "content_type",
 }
 _HEADER_OF_FIELD = {field: header for header, field in _FIELD_OF_HEADER.items()}
+_FIELDS_OF = attrgetter(*_HEADER_OF_FIELD)
 _READ = {"ce_specversion": "specversion", **_FIELD_OF_HEADER}
 _REQUIRED = ("specversion", "id", "source", "type")
 # A tracing library's mistake, or an illegible correlation id, must not cost anybody an order.
@@ -175,10 +177,11 @@ def read_envelope(record: Record) -> Envelope:
 def write_headers(envelope: Envelope) -> list[tuple[str, bytes]]:
     """The Kafka headers of `envelope`, what is None left out, `content-type` always there."""
     headers = [("ce_specversion", b"1.0")]
-    for field, header in _HEADER_OF_FIELD.items():
-        text: str | None = getattr(envelope, field)
-        if text is not None:
-            headers.append((header, text.encode()))
+    headers += [
+        (header, text.encode())
+        for header, text in zip(_HEADER_OF_FIELD.values(), _FIELDS_OF(envelope), strict=True)
+        if text is not None
+    ]
     if envelope.content_type is None:
         headers.append(("content-type", b"application/json"))
     return headers
