@@ -10,6 +10,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from services.gateway.producing import LOST, close_producer, open_producer
 from services.kit.cloudevents import Envelope, write_headers
 from services.kit.errors import BrokerAway
 from services.kit.ids import fingerprint
@@ -22,8 +23,9 @@ SOURCE = "/crossroads/gateway"
 # Bytes: a body of 1 MiB with its headers; the topics take 2 MiB.
 _MAX_RECORD = 2 * 1024 * 1024 - 64 * 1024
 _ACKNOWLEDGED_WITHIN_SECONDS = 8.0
-_REQUEST_TIMEOUT_MS = 5000
 _RETRY_START_SECONDS = 1.0
+# Bytes of commands that wait for the broker in this process, whoever gave up on them.
+_MOST_UNACKNOWLEDGED = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ class KafkaSender:
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
         self._starting: asyncio.Task[None] | None = None
-        self._sends: set[asyncio.Task[None]] = set()
+        self._sends: dict[asyncio.Task[None], int] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin to connect; until that is done every send raises BrokerAway."""
@@ -107,15 +110,17 @@ class KafkaSender:
         if self._sends:
             await asyncio.wait(self._sends, timeout=_ACKNOWLEDGED_WITHIN_SECONDS)
         if self._producer is not None:
-            await self._producer.stop()
+            await close_producer(self._producer)
+        await asyncio.gather(*self._closing)
 
     async def send(self, commands: Sequence[OutgoingCommand]) -> None:
         """See Sender. A caller that goes away does not stop what has begun."""
         producer = self._producer
-        if producer is None:
+        size = sum(len(command.value) for command in commands)
+        if producer is None or sum(self._sends.values()) + size > _MOST_UNACKNOWLEDGED:
             raise BrokerAway
-        task = asyncio.create_task(_produce(producer, commands))
-        self._sends.add(task)
+        task = asyncio.create_task(self._produce(producer, commands))
+        self._sends[task] = size
         task.add_done_callback(self._ended)
         done, _ = await asyncio.wait({task}, timeout=_ACKNOWLEDGED_WITHIN_SECONDS)
         if not done:
@@ -134,42 +139,47 @@ class KafkaSender:
         return True
 
     async def _connect(self) -> None:
-        pause = _RETRY_START_SECONDS
         while True:
-            # The Tansu broker knows no idempotent producer; a command's id makes repeats harmless.
-            producer = AIOKafkaProducer(
-                acks="all",
-                max_request_size=_MAX_RECORD,
-                request_timeout_ms=_REQUEST_TIMEOUT_MS,
-                **client_arguments(self._settings),
-            )
             try:
-                await producer.start()
+                self._producer = await open_producer(
+                    client_arguments(self._settings), max_request_size=_MAX_RECORD
+                )
             except (KafkaError, OSError) as error:
-                await producer.stop()
                 log.warning("the broker does not answer yet", error=repr(error))
-                await asyncio.sleep(pause)
-                continue
-            self._producer = producer
+                await asyncio.sleep(_RETRY_START_SECONDS)
+            else:
+                return
+
+    async def _produce(
+        self, producer: AIOKafkaProducer, commands: Sequence[OutgoingCommand]
+    ) -> None:
+        try:
+            acknowledgements = [
+                await producer.send(
+                    command.topic,
+                    value=command.value,
+                    key=command.key.encode(),
+                    headers=command.headers(),
+                )
+                for command in commands
+            ]
+            await asyncio.gather(*acknowledgements)
+        except (KafkaError, OSError) as error:
+            if isinstance(error, LOST):
+                self._replace(producer)
+            raise BrokerAway(f"The broker did not take a command: {error!r}") from error
+
+    def _replace(self, producer: AIOKafkaProducer) -> None:
+        """Begin anew in the place of a producer that cannot go on."""
+        if self._producer is not producer:
             return
+        self._producer = None
+        closing = asyncio.create_task(close_producer(producer), name="producer end")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        self.start()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._sends.discard(task)
+        del self._sends[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("a command was not acknowledged", error=repr(error))
-
-
-async def _produce(producer: AIOKafkaProducer, commands: Sequence[OutgoingCommand]) -> None:
-    try:
-        acknowledgements = [
-            await producer.send(
-                command.topic,
-                value=command.value,
-                key=command.key.encode(),
-                headers=command.headers(),
-            )
-            for command in commands
-        ]
-        await asyncio.gather(*acknowledgements)
-    except (KafkaError, OSError) as error:
-        raise BrokerAway(f"The broker did not take a command: {error!r}") from error
