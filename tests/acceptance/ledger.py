@@ -51,7 +51,8 @@ class Ledger:
         self.copies: dict[str, set[tuple[str, int, int]]] = defaultdict(set)
         self.broken_positions: dict[tuple[str, int, int], bytes] = {}
         self.dead: dict[tuple[str, int, int], list[Seen]] = defaultdict(list)
-        self.first_at: dict[str, float] = {}
+        # The moments the records themselves tell, of one clock: the relay's producer stamps them.
+        self.final_at: dict[str, int] = {}
         self.repeats = 0
         self._firsts: dict[tuple[str, str], Seen] = {}
         self._wrong: list[str] = []
@@ -119,12 +120,12 @@ class Ledger:
         answers.values.append(value)
         if value["outcome"] in FINAL:
             self._pending.discard(value["command_id"])
+            self.final_at[value["command_id"]] = seen.timestamp
 
     def _is_first(self, seen: Seen) -> bool:
         """Whether this id was not read before; a repeat must be the same in every byte."""
         first = self._firsts.setdefault((seen.topic, seen.id), seen)
         if first is seen:
-            self.first_at[seen.id] = seen.at
             if seen.header("ce_desttenant") != seen.topic.rpartition(".")[2]:
                 self._wrong.append(f"{seen.position} is for {seen.header('ce_desttenant')}")
             if uuid.UUID(seen.id).version != 5:
@@ -179,6 +180,9 @@ class Ledger:
         value = syncs[0].json
         if drops_read(value["order"]) != order.wanted:
             yield f"{order.number} became {drops_read(value['order'])}, not {order.wanted}"
+        told = self.final_at.get(expected.id, 0)
+        if syncs[0].timestamp > told:
+            yield f"{order.number} was sent {syncs[0].timestamp - told} ms after its final result"
         if syncs[0].header("ce_causationid") != expected.id:
             yield f"{order.number} was caused by {syncs[0].header('ce_causationid')}"
         for number, seen in enumerate(syncs, 1):

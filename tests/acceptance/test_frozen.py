@@ -1,6 +1,7 @@
 """A process that is frozen, overtaken by its twin and thawed does nothing twice."""
 
 import signal
+import time
 
 import pytest
 
@@ -18,6 +19,7 @@ async def frozen_and_thawed(running: Storm, name: str, number: int) -> None:
     async def freeze() -> None:
         stack.send(name, signal.SIGSTOP, number)
 
+    began = time.monotonic()
     try:
         await running.hurt(f"{name} {number + 1} frozen", freeze)
         known = [each for each in running.ledger.expected.values() if not each.late]
@@ -25,6 +27,7 @@ async def frozen_and_thawed(running: Storm, name: str, number: int) -> None:
             lambda: all(running.ledger.answers[each.id].ids for each in known),
             f"the answers to all that was sent when {name} {number + 1} was frozen",
         )
+        running.figures.append(f"  all it held answered after {time.monotonic() - began:.1f} s")
     finally:
         stack.send(name, signal.SIGCONT, number)
     thawed = running.sent

@@ -105,6 +105,7 @@ COMMAND, BAD, SYNC, LETTER, WAITING, DONE = range(6)
         (lambda at, _: at.insert(SYNC, changed(at.pop(SYNC), "ce_desttenant", "x")), "is for x"),
         (lambda at, _: at.insert(SYNC, replace(it := at.pop(SYNC), value=it.value.replace(
             b'"T', b'"U'))), "became"),
+        (lambda at, _: at.insert(SYNC, replace(at.pop(SYNC), timestamp=7)), "7 ms after"),
         (lambda at, _: at.pop(LETTER), "no dead letter"),
         (lambda at, _: at.append(replace(at[LETTER], value=b"[")), "differ"),
         (lambda at, _: at.append(changed(at[LETTER], "x-dead-letter-offset", "0")),

@@ -18,7 +18,7 @@ SEND_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A record as it was read; `at` is the monotonic moment of that."""
+    """A record as it was read; `at` is the monotonic moment of that, `timestamp` its own (ms)."""
 
     topic: str
     partition: int
@@ -27,6 +27,7 @@ class Seen:
     value: bytes
     headers: tuple[tuple[str, bytes | None], ...]
     at: float
+    timestamp: int = 0
 
     def header(self, name: str) -> str | None:
         """The last header of this name; None where there is none, or it holds no text."""
@@ -158,6 +159,7 @@ async def _read(consumer: AIOKafkaConsumer, take: Callable[[Seen], None]) -> Non
                         record.value or b"",
                         headers,
                         now,
+                        record.timestamp,
                     )
                 )
 
