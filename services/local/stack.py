@@ -13,6 +13,8 @@ from pathlib import Path
 
 import httpx
 
+from services.kit.errors import CrossroadsError
+from services.kit.migrations import migrate
 from services.local.brokers import BROKERS, Broker
 from services.local.directory import DEFAULT, DataDirectory, ProcessLine, ReadyLine
 from services.local.errors import LocalError
@@ -31,6 +33,8 @@ WORKER_STAGE, BROKER_STAGE, DATABASE_STAGE = 1, 2, 3
 PATIENCE_SECONDS: Mapping[int, float] = {0: 4.0, WORKER_STAGE: 8.0}
 # -P: a folder named like one of ours, where the user happens to stand, is not imported.
 CROSSROADS = (sys.executable, "-P", "-m", "services.cli")
+# They join no consumer group, so they may start while the topics are made.
+BEFORE_TOPICS = ("relay", "gateway")
 SESSION_VARIABLES = {
     "CROSSROADS_SESSION_TIMEOUT_SECONDS",
     "CROSSROADS_KAFKA_SESSION_TIMEOUT_SECONDS",
@@ -127,18 +131,25 @@ class Stack:
         environment = service_environment(
             database.dsn, broker.bootstrap_servers, session_seconds=broker.session_seconds
         )
+        migrated = asyncio.Event()
+
+        async def topics() -> None:
+            await migrated.wait()
+            await self._command("topics", "apply", environment=environment)
+
         self._supervisor.add(database.program(environment=os.environ, stage=DATABASE_STAGE))
-        await self._supervisor.wait_ready(["postgres"], seconds=SERVERS_READY_SECONDS)
-        await self._command("db", "migrate", environment=environment)
         # At every start of the broker: one that keeps no topics has none.
-        topics = functools.partial(self._command, "topics", "apply", environment=environment)
         self._supervisor.add(
             broker.program(environment=os.environ, stage=BROKER_STAGE, after_start=topics)
         )
-        await self._supervisor.wait_ready(["broker"], seconds=SERVERS_READY_SECONDS)
+        await self._supervisor.wait_ready(["postgres"], seconds=SERVERS_READY_SECONDS)
+        await self._migrate(database.dsn)
+        migrated.set()
 
         self._say("starting " + ", ".join(SERVICES))
-        for name in SERVICES:
+        for name in sorted(SERVICES, key=lambda name: name not in BEFORE_TOPICS):
+            if name not in BEFORE_TOPICS:
+                await self._supervisor.wait_ready(["broker"], seconds=SERVERS_READY_SECONDS)
             for number in range(self._options.replicas.get(name, 1)):
                 port = self._ports.take() if name != "gateway" or number else http_port
                 self._add_service(name, number, port, environment)
@@ -147,6 +158,15 @@ class Stack:
         self._line = self._ready_line(database.dsn, http_port, operator_key)
         self._tell()
         return self._line
+
+    async def _migrate(self, dsn: str) -> None:
+        # Here and not by a command: a process more would cost half a second of every start.
+        try:
+            applied = await migrate(dsn)
+        except CrossroadsError as error:
+            raise LocalError(f"the database cannot be migrated: {error}") from error
+        if applied:
+            self._say(f"{len(applied)} migrations applied")
 
     async def _command(self, *arguments: str, environment: Mapping[str, str]) -> None:
         await self._run(*arguments, environment=environment)
