@@ -23,6 +23,7 @@ MAX_PARTITION_FETCH_BYTES = 8 * 1024 * 1024 + 64 * 1024
 MAX_FETCH_BYTES = 32 * 1024 * 1024
 
 _REQUEST_TIMEOUT_SECONDS = 10.0
+_STOP_SECONDS = 1.0
 _FETCH_WAIT_MS = 50
 _SASL = {
     "PLAIN": SASLPlaintext,
@@ -194,7 +195,10 @@ class BrokerView:
         admin, self._admin = self._admin, None
         with suppress(KafkaError, OSError):
             if consumer is not None:
-                await consumer.stop()
+                # aiokafka's fetcher forgets to stop when it is told so while it gives up what it
+                # was assigned, and stop() waits for it for ever. Told again, it ends.
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await consumer.stop()
         with suppress(KafkaError, OSError):
             if admin is not None:
                 await admin.close()
