@@ -22,6 +22,7 @@ import psutil
 COMMAND = (sys.executable, "-P", "-m", "services.cli")
 START_SECONDS = 150.0
 END_SECONDS = 40.0
+COMMAND_SECONDS = 90.0
 POLL_SECONDS = 0.05
 
 
@@ -142,7 +143,13 @@ class Stack:
             stderr=asyncio.subprocess.PIPE,
             env=self._environment() | self.line["environment"],
         )
-        data, talk = await asyncio.wait_for(process.communicate(), 90)
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                data, talk = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         return process.returncode or 0, data.decode(), talk.decode()
 
     async def audit(self) -> dict[str, Any]:
