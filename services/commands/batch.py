@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.codes import Code
@@ -151,12 +151,8 @@ def _apply(job: Job, world: World) -> list[tuple[Sync, int]]:
     effects = job.decided
     numbered: list[tuple[Sync, int]] = []
     if effects.order is not None:
-        order = effects.order
-        for sync in effects.syncs:
-            order, sequence = _numbered(order, sync)
-            numbered.append((sync, sequence))
-        effects.order = order
-        world.put_order(order)
+        numbered = [(sync, _numbered(effects.order, sync)) for sync in effects.syncs]
+        world.put_order(effects.order)
     if effects.upsert is not None:
         reference.apply(world, effects.upsert)
     if effects.supersedes is not None or effects.parent is not None:
@@ -167,9 +163,10 @@ def _apply(job: Job, world: World) -> list[tuple[Sync, int]]:
     return numbered
 
 
-def _numbered(order: OrderState, sync: Sync) -> tuple[OrderState, int]:
+def _numbered(order: OrderState, sync: Sync) -> int:
+    """Counts one record more towards a side; the state is the decision's own, not the world's."""
     if sync.receiver.id == order.destination_id:
-        sequence = order.destination_sequence + 1
-        return replace(order, destination_sequence=sequence), sequence
-    sequence = order.origin_sequence + 1
-    return replace(order, origin_sequence=sequence), sequence
+        order.destination_sequence += 1
+        return order.destination_sequence
+    order.origin_sequence += 1
+    return order.origin_sequence

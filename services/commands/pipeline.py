@@ -128,7 +128,7 @@ class Pipeline:
             waiting = await waiting_upserts.of_keys(connection, entity_keys)
         while True:
             with self._stages.stage("load"):
-                world = World(batch.directory, await master_data.load(connection, batch.needs()))
+                world = World(batch.directory, await master_data.load(connection, needs))
                 for state in states:
                     world.put_order(state)
                 world.waiting_upserts = {
@@ -146,6 +146,7 @@ class Pipeline:
                 batch.directory = await directory.load(
                     connection, names_of([job.arrival for job in batch.firsts])
                 )
+                needs = batch.needs()
         with self._stages.stage("store"):
             storing = Storing(
                 self._service,

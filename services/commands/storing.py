@@ -257,9 +257,11 @@ class Storing:
             for job in jobs
             if job.decided.order is not None and job.waits_in_lane
         }
+        for written in self._orders.values():
+            written.order.waiting = 1 if written.order.id in parked else 0
         rows = [
             (
-                replace(written.order, waiting=1 if written.order.id in parked else 0),
+                written.order,
                 None if written.to_origin is None else ids[written.to_origin],
                 None if written.to_destination is None else ids[written.to_destination],
             )

@@ -58,6 +58,8 @@ class Accounting:
     operations: Members[str, Counts]
     duplicates: int = 0
     dead_letters: int = 0
+    # Commands counted above that are no longer remembered: their time was over.
+    forgotten: int = 0
     violations: Violations = field(default_factory=Violations)
 
 
@@ -82,8 +84,8 @@ def problems(accounting: Accounting) -> list[str]:
 
 
 def report(accounting: Accounting) -> dict[str, Any]:
-    """What `crossroads audit --json` prints."""
-    return {
+    """What `crossroads audit --json` prints; `forgotten` only where something was."""
+    told: dict[str, Any] = {
         "balanced": not problems(accounting),
         "operations": {
             operation: {member.name: getattr(counts, member.name) for member in fields(counts)}
@@ -92,3 +94,4 @@ def report(accounting: Accounting) -> dict[str, Any]:
         "duplicates": accounting.duplicates,
         "dead_letters": accounting.dead_letters,
     }
+    return told | ({"forgotten": accounting.forgotten} if accounting.forgotten else {})

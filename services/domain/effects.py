@@ -78,9 +78,9 @@ class ParentMissing:
 class Effects:
     """All that one command causes.
 
-    `order` is the order as it becomes (new or changed). With an answer that waits, `gaps` or
-    `parent` says what for, and the command is kept as received. `supersedes` names a waiting
-    upsert (tenant id, command id) that this one ends.
+    `order` is the order as it becomes (new or changed), never the very state the world holds. With
+    an answer that waits, `gaps` or `parent` says what for, and the command is kept as received.
+    `supersedes` names a waiting upsert (tenant id, command id) that this one ends.
     """
 
     answer: Answer
