@@ -19,8 +19,8 @@ app = typer.Typer(add_completion=False)
 def audit(as_json: Json = False) -> None:
     """Count the commands of every operation and what became of them; 1 when they do not add up.
 
-    A command whose final answer is not published yet counts as waiting. Commands count while they
-    are remembered: 30 days after their final answer.
+    A command whose final answer is not published yet counts as waiting. Commands that were
+    forgotten, some time after their final answer, count by what was written down of them then.
     """
     from services.domain.accounting import problems, report  # noqa: PLC0415
     from services.kit.settings import load_settings  # noqa: PLC0415
@@ -39,6 +39,8 @@ def audit(as_json: Json = False) -> None:
             ],
         )
         say(f"{told['duplicates']} duplicates answered, {told['dead_letters']} dead letters")
+        if found.forgotten:
+            say(f"{found.forgotten} of these commands are no longer remembered")
     wrong = problems(found)
     if wrong:
         raise CommandFailed("\n".join(wrong))

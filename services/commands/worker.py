@@ -35,7 +35,7 @@ async def worker(
 ) -> AsyncIterator[Parts]:
     """The parts of a service that reads `base` and every tenant's topic of it.
 
-    `tells`: it also sets the gauges that tell what the database holds, and does the daily work.
+    `tells`: it also sets the gauges that tell what the database holds, and does the upkeep.
     `work` and `routes` are what the service has besides. Raises SchemaTooOld where the database was
     not migrated far enough, and what means that the database is away.
     """
@@ -58,7 +58,7 @@ async def worker(
         lanes = LaneLoop(pool, settings.database_url, service=service)
         watch: dict[str, Work] = {}
         if tells:
-            watch = {"gauges": Gauges(pool).run, "upkeep": Upkeep(settings.database_url).run}
+            watch = {"gauges": Gauges(pool).run, "upkeep": Upkeep.of(settings).run}
         yield Parts(
             work={"stream": stream.run, "lanes": lanes.run, **watch, **(work or {})},
             checks={"stream": stream.ready},

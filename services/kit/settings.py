@@ -110,6 +110,10 @@ class Settings(BaseSettings):
     delivery: Literal["at-least-once", "exactly-once"] = "at-least-once"
     manage_topics: bool = True
     lane_wait_seconds: float = Field(default=900, gt=0, allow_inf_nan=False)
+    # Days after its final answer that a command id is remembered; 30 are promised.
+    command_retention_days: int = Field(default=30, ge=30, le=3650)
+    # Whole months of log entries and order events that are kept before the current one.
+    history_months: int = Field(default=24, ge=1, le=1200)
     # Part of every transactional id, so that two deployments may share a broker.
     deployment: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")] = "crossroads"
 

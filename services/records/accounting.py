@@ -12,7 +12,7 @@ from services.domain.accounting import Accounting, Counts
 from services.domain.accounting import Violations as DecidedViolations
 from services.kit.database import Connection
 from services.kit.metrics import ACCOUNTING_VIOLATIONS
-from services.records import tallies
+from services.records import retention, tallies
 
 # Told means published: a final answer whose record is unsent or parked still waits.
 _OPERATIONS = """
@@ -123,17 +123,25 @@ async def violations(connection: Connection) -> Violations:
 async def count(connection: Connection) -> Accounting:
     """Everything there is to account for; `services.domain.accounting.problems` judges it.
 
-    Commands count for as long as they are remembered: 30 days after their final result.
+    Commands count for ever: those that are no longer remembered by what was counted of them when
+    they were forgotten. An id that was sent anew after that counts again.
     """
-    rows = await connection.fetch(_OPERATIONS)
+    operations = {
+        row["operation"]: {name: row[name] for name in Counts.__slots__}
+        for row in await connection.fetch(_OPERATIONS)
+    }
+    forgotten = await retention.forgotten(connection)
+    for operation, outcomes in forgotten.items():
+        counts = operations.setdefault(operation, dict.fromkeys(Counts.__slots__, 0))
+        for outcome, n in outcomes.items():
+            counts[outcome] += n
+            counts["accepted"] += n
     counted = await tallies.totals(connection)
     return Accounting(
-        operations={
-            row["operation"]: Counts(**{name: row[name] for name in Counts.__slots__})
-            for row in rows
-        },
+        operations={operation: Counts(**counts) for operation, counts in operations.items()},
         duplicates=counted.get(tallies.DUPLICATE, 0),
         dead_letters=counted.get(tallies.DEAD_LETTER, 0),
+        forgotten=sum(sum(outcomes.values()) for outcomes in forgotten.values()),
         violations=await violations(connection),
     )
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from services.commands.gauges import Gauges
-from services.commands.upkeep import Upkeep
 from services.domain.accounting import problems, report
 from services.kit.database import transaction
 from services.kit.metrics import exposition
@@ -283,17 +282,3 @@ async def test_the_books_balance_and_the_gauges_tell_who_waits(world: Hub) -> No
     assert 'crossroads_mapping_gaps{entity="product",tenant="acme"} 1.0' in text
     assert 'crossroads_waiting_commands{reason="mapping.gap",tenant="acme"} 1.0' in text
     assert 'crossroads_oldest_unsynced_order_age_seconds{tenant="haul"}' in text
-
-
-async def test_the_daily_upkeep_makes_months_ahead_and_leaves_nothing_in_the_default(
-    fresh_database: str,
-) -> None:
-    async with hub(fresh_database) as opened:
-        await two_companies(opened, "acme", "haul")
-        await opened.process(
-            opened.record("order.create", order("J1"), origin="acme", partner="haul")
-        )
-        await Upkeep(fresh_database).once()
-        assert await Upkeep(fresh_database).once() == []
-        assert await opened.pool.fetchval("SELECT count(*) FROM log_entries_default") == 0
-        assert await opened.pool.fetchval("SELECT count(*) FROM log_entries") == 1
