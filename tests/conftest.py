@@ -1,6 +1,7 @@
 """Servers, databases and slugs for every test that wants them."""
 
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -9,7 +10,43 @@ import pytest
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from services.kit.migrations import migrate
-from tests.servers import Servers
+from tests.servers import APACHE, Servers, brokers, no_apache
+
+# Tests that would have run on Apache Kafka, too, had it been there.
+_NOT_ON_APACHE = pytest.StashKey[int]()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that uses the broker runs on each there is; `one_broker` says that one is enough."""
+    if "kafka" not in metafunc.fixturenames or metafunc.definition.get_closest_marker("one_broker"):
+        return
+    found = brokers()
+    metafunc.parametrize("kafka", found, indirect=True, scope="session")
+    if APACHE not in found:
+        stash = metafunc.config.stash
+        stash[_NOT_ON_APACHE] = stash.get(_NOT_ON_APACHE, 0) + 1
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """What did not run, and why."""
+    if config.option.collectonly:
+        return
+    lines = []
+    if missed := config.stash.get(_NOT_ON_APACHE, 0):
+        lines.append(f"{missed} tests not on Apache Kafka: {no_apache()}")
+    reasons = Counter(
+        report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        for report in terminalreporter.stats.get("skipped", ())
+    )
+    lines += [f"{count} skipped: {reason}" for reason, count in sorted(reasons.items())]
+    if left := len(terminalreporter.stats.get("deselected", ())):
+        lines.append(f"{left} deselected: make test-all runs every test")
+    terminalreporter.section("what did not run")
+    for line in lines or ["nothing that was asked for; brokers: " + ", ".join(brokers())]:
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +64,9 @@ def postgres_dsn(servers: Servers) -> str:
 
 
 @pytest.fixture(scope="session")
-def kafka(servers: Servers) -> str:
-    """The bootstrap servers of the broker of this run: keep apart by topic names, use `slug`."""
-    return servers.kafka()
+def kafka(servers: Servers, request: pytest.FixtureRequest) -> str:
+    """The bootstrap servers of one of this run's brokers: keep apart by topic names, use `slug`."""
+    return servers.kafka(getattr(request, "param", None))
 
 
 @pytest.fixture(scope="session")

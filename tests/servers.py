@@ -1,13 +1,16 @@
-"""One PostgreSQL and one broker for a whole test run, from the first source that has them.
+"""One PostgreSQL and the brokers of a whole test run, each from the first source that has it.
 
 1. The addresses in CROSSROADS_TEST_DATABASE_URL and CROSSROADS_TEST_KAFKA, each for itself.
 2. Containers, where a Docker engine answers.
-3. The embedded servers.
+3. The servers of services/local: PostgreSQL, the embedded broker, and Apache Kafka where Java and
+   Maven are there.
 
-There is always a third: no test is skipped for want of a server.
+There is always a database and a broker: no test is skipped for want of one. What could run on one
+broker only is said at the end of the run.
 """
 
 import asyncio
+import functools
 import os
 import shutil
 import socket
@@ -15,19 +18,25 @@ import tempfile
 import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from testcontainers.community.kafka import KafkaContainer
 from testcontainers.community.postgres import PostgresContainer
 
-from services.local.brokers import Tansu
+from services.local.archives import unavailable
+from services.local.brokers import Broker, Tansu
+from services.local.kafka import Kafka
 from services.local.placing import remove_place
 from services.local.ports import Ports
 from services.local.postgres import Postgres
 from services.local.supervisor import Supervisor
 
 T = TypeVar("T")
+
+TANSU, APACHE, GIVEN = "tansu", "apache", "given"
+# Some tests want to see a member of a group go within two seconds.
+APACHE_SETTINGS = {"group.min.session.timeout.ms": "1000"}
 
 DATABASE_VARIABLE = "CROSSROADS_TEST_DATABASE_URL"
 KAFKA_VARIABLE = "CROSSROADS_TEST_KAFKA"
@@ -51,25 +60,13 @@ class Loop:
         self._loop.close()
 
 
-class Source(Protocol):
-    """Where the servers come from; each is started when it is first asked for."""
-
-    def postgres(self) -> str:
-        """The address of a database whose role may create others."""
-
-    def kafka(self) -> str:
-        """The bootstrap servers."""
-
-    def close(self) -> None:
-        """End what was started."""
-
-
 class Embedded:
     """The servers of services/local, in a directory below /tmp."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._supervisor: Supervisor | None = None
+        self._brokers: list[Supervisor] = []
         self._data = Path(tempfile.mkdtemp(prefix="crossroads-tests-"))
         self._logs = self._data / "logs"
         self._logs.mkdir()
@@ -78,10 +75,17 @@ class Embedded:
     def postgres(self) -> str:
         return self._loop.run(self._start_postgres())
 
-    def kafka(self) -> str:
-        return self._loop.run(self._start_broker())
+    def tansu(self) -> str:
+        broker = Tansu(self._data, self._ports.take(), self._logs)
+        return self._loop.run(self._start_broker(broker, self._folder("tansu")))
+
+    def apache(self) -> str:
+        broker = Kafka(self._data, self._ports.take(), self._logs, APACHE_SETTINGS)
+        return self._loop.run(self._start_broker(broker, self._folder("apache")))
 
     def close(self) -> None:
+        for supervisor in self._brokers:
+            self._loop.run(supervisor.stop())
         if self._supervisor is not None:
             self._loop.run(self._supervisor.stop())
         remove_place(self._data, "postgres")
@@ -97,13 +101,19 @@ class Embedded:
         await supervisor.wait_ready(["postgres"], seconds=60)
         return server.dsn
 
-    async def _start_broker(self) -> str:
-        broker = Tansu(self._data, self._ports.take(), self._logs)
+    async def _start_broker(self, broker: Broker, directory: Path) -> str:
         await broker.prepare()
-        supervisor = self._supervise()
+        # One each: all brokers have the same name.
+        supervisor = Supervisor(directory)
+        self._brokers.append(supervisor)
         supervisor.add(broker.program(environment=dict(os.environ), stage=0, after_start=None))
         await supervisor.wait_ready(["broker"], seconds=60)
         return broker.bootstrap_servers
+
+    def _folder(self, name: str) -> Path:
+        folder = self._data / name
+        folder.mkdir()
+        return folder
 
     def _supervise(self) -> Supervisor:
         if self._supervisor is None:
@@ -123,8 +133,10 @@ class Containers:
         self._closing.append(container.stop)
         return str(container.get_connection_url())
 
-    def kafka(self) -> str:
+    def apache(self) -> str:
         container = KafkaContainer().with_kraft()
+        for name, value in APACHE_SETTINGS.items():
+            container.with_env(f"KAFKA_{name.upper().replace('.', '_')}", value)
         container.start()
         self._closing.append(container.stop)
         return str(container.get_bootstrap_server())
@@ -135,35 +147,69 @@ class Containers:
 
 
 class Servers:
-    """What the fixtures use."""
+    """What the fixtures use; each server is started when it is first asked for."""
 
     def __init__(self) -> None:
         self.loop = Loop()
-        self._source: Source | None = None
+        self._embedded: Embedded | None = None
+        self._containers: Containers | None = None
         self._postgres = os.environ.get(DATABASE_VARIABLE)
-        self._kafka = os.environ.get(KAFKA_VARIABLE)
+        self._kafka: dict[str, str] = {}
 
     def postgres(self) -> str:
+        """The address of a database whose role may create others."""
         if self._postgres is None:
-            self._postgres = self._start().postgres()
+            source = self._run_containers() if docker_answers() else self._run_embedded()
+            self._postgres = source.postgres()
         return self._postgres
 
-    def kafka(self) -> str:
-        if self._kafka is None:
-            self._kafka = self._start().kafka()
-        return self._kafka
+    def kafka(self, kind: str | None = None) -> str:
+        """The bootstrap servers of a broker of BROKERS, by default of the first."""
+        kind = kind or brokers()[0]
+        if kind not in self._kafka:
+            self._kafka[kind] = self._start_kafka(kind)
+        return self._kafka[kind]
 
     def close(self) -> None:
-        if self._source is not None:
-            self._source.close()
+        for source in (self._containers, self._embedded):
+            if source is not None:
+                source.close()
         self.loop.close()
 
-    def _start(self) -> Source:
-        if self._source is None:
-            self._source = Containers() if docker_answers() else Embedded(self.loop)
-        return self._source
+    def _start_kafka(self, kind: str) -> str:
+        if kind == GIVEN:
+            return os.environ[KAFKA_VARIABLE]
+        if kind == TANSU:
+            return self._run_embedded().tansu()
+        source = self._run_containers() if docker_answers() else self._run_embedded()
+        return source.apache()
+
+    def _run_embedded(self) -> Embedded:
+        self._embedded = self._embedded or Embedded(self.loop)
+        return self._embedded
+
+    def _run_containers(self) -> Containers:
+        self._containers = self._containers or Containers()
+        return self._containers
 
 
+@functools.cache
+def brokers() -> list[str]:
+    """The brokers that tests of brokers run on, here and now; the first is everybody else's."""
+    if KAFKA_VARIABLE in os.environ:
+        return [GIVEN]
+    return [TANSU] if no_apache() else [TANSU, APACHE]
+
+
+@functools.cache
+def no_apache() -> str | None:
+    """Why tests do not run on an Apache Kafka of our own, in one sentence; None when they do."""
+    if KAFKA_VARIABLE in os.environ:
+        return f"{KAFKA_VARIABLE} names another broker."
+    return None if docker_answers() else unavailable()
+
+
+@functools.cache
 def docker_answers() -> bool:
     """Whether a Docker engine answers on its socket here, or on DOCKER_HOST without TLS.
 

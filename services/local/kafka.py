@@ -24,12 +24,18 @@ HEAP = "512m"
 
 
 class Kafka:
-    """A Broker: Apache Kafka, one node, on disk."""
+    """A Broker: Apache Kafka, one node, on disk.
+
+    `settings` come after those of server.properties.
+    """
 
     keeps_topics = True
     session_seconds: int | None = None
 
-    def __init__(self, data: Path, port: int, logs: Path) -> None:
+    def __init__(
+        self, data: Path, port: int, logs: Path, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._more = dict(settings or {})
         self._directory = data / "kafka"
         self._logs = logs
         self._port = port
@@ -118,6 +124,7 @@ class Kafka:
     def _write_settings(self, controller: int, storage: Path) -> None:
         both = f"PLAINTEXT://{self.bootstrap_servers},CONTROLLER://{LOOPBACK}:{controller}"
         own = {
+            **self._more,
             "listeners": both,
             "advertised.listeners": both,
             "controller.quorum.bootstrap.servers": f"{LOOPBACK}:{controller}",
