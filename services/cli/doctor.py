@@ -16,7 +16,7 @@ app = typer.Typer(help="What is wrong here, and what to do about it.")
 
 @app.callback(invoke_without_command=True)
 def doctor(context: typer.Context, as_json: Json = False) -> None:
-    """Look at schema, topics, positions, clocks, faults, lanes, books, parked records and disk.
+    """Look at schema, topics, positions, faults, lanes, books, growth, parked records and disk.
 
     1 when anything is a problem; each one says what to do. A notice is no problem.
     """

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from services.cli import topics
+from services.cli import doctor_growth, topics
 from services.cli.errors import explain
 from services.cli.logs_of_topics import Logs, Mark, input_logs, marks
 from services.cli.output import age
@@ -55,7 +55,9 @@ async def examine(settings: Settings, data: Path) -> list[Finding]:
         ("faults", faults),
         ("lanes", lanes),
         ("books", books),
-        ("months", months),
+        ("months", lambda connection: months(connection, settings)),
+        ("commands", lambda connection: commands(connection, settings)),
+        ("vacuum", vacuum),
         ("parked", parked),
     )
     checks: list[tuple[str, Check]] = [
@@ -206,8 +208,8 @@ async def books(connection: Connection) -> list[Finding]:
     return [Finding("books", PROBLEM, each, "crossroads audit") for each in wrong]
 
 
-async def months(connection: Connection) -> list[Finding]:
-    """Rows that found no month's partition, and months that will soon have none."""
+async def months(connection: Connection, settings: Settings) -> list[Finding]:
+    """Rows that found no month's partition, months that will soon have none, and old ones."""
     remedy = "crossroads db migrate"
     findings = [
         Finding("months", NOTICE, f"{rows} rows stand in {table}_default", remedy)
@@ -217,7 +219,25 @@ async def months(connection: Connection) -> list[Finding]:
     lacking = await partitions.missing(connection)
     if lacking:
         findings.append(Finding("months", NOTICE, f"not there: {', '.join(lacking)}", remedy))
-    return findings
+    return [
+        *findings,
+        *_findings("months", NOTICE, await doctor_growth.overdue_months(connection, settings)),
+    ]
+
+
+async def commands(connection: Connection, settings: Settings) -> list[Finding]:
+    """Commands that should have been forgotten by now."""
+    told = await doctor_growth.overdue_commands(connection, settings)
+    return _findings("commands", PROBLEM, told)
+
+
+async def vacuum(connection: Connection) -> list[Finding]:
+    """Why dead rows stay, and where they became many."""
+    return _findings("vacuum", PROBLEM, await doctor_growth.vacuum(connection))
+
+
+def _findings(check: str, state: str, told: list[doctor_growth.Told]) -> list[Finding]:
+    return [Finding(check, state, detail, remedy) for detail, remedy in told]
 
 
 async def parked(connection: Connection) -> list[Finding]:
