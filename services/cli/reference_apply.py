@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas import topics
 from schemas.dump import to_json
 from schemas.operations import operation
 from schemas.results import FINAL_OUTCOMES
+from services.cli.logs_of_topics import partitions_of
 from services.cli.reference_files import Item
 from services.domain.reference import entity_key
 from services.kit.cloudevents import Envelope, write_headers
@@ -108,7 +109,7 @@ async def apply(
     try:
         await consumer.start()
         await producer.start()
-        await _to_the_end(consumer)
+        await _to_the_end(settings, consumer)
         receiving = asyncio.create_task(
             _receive(consumer, sent, idle_seconds, silent_seconds, heard)
         )
@@ -130,12 +131,13 @@ def _command_id(run: str, at: int, item: Item) -> str:
     return f"apply-{content[:32]}"
 
 
-async def _to_the_end(consumer: AIOKafkaConsumer) -> None:
+async def _to_the_end(settings: Settings, consumer: AIOKafkaConsumer) -> None:
     topic = topics.results_topic(topics.OPERATOR_SLUG)
-    partitions = consumer.partitions_for_topic(topic)
-    if not partitions:
+    # A consumer that reads nothing yet knows the topics of the embedded broker alone.
+    found = await partitions_of(settings, [topics.RESULTS])
+    assigned = [partition for partition in found if partition.topic == topic]
+    if not assigned:
         raise NotApplied(f"The topic {topic} is not there: run `crossroads topics apply` first.")
-    assigned = [TopicPartition(topic, partition) for partition in sorted(partitions)]
     consumer.assign(assigned)
     for partition, end in (await consumer.end_offsets(assigned)).items():
         consumer.seek(partition, end)

@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from schemas.topics import ORDERS, REFERENCE
+from services.cli.logs_of_topics import partitions_of
 from services.gateway.app import build
 from services.kit.cloudevents import Record, Source
 from services.kit.database import transaction
@@ -51,10 +52,8 @@ async def records(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsu
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
     await consumer.start()
     try:
-        await consumer.topics()
-        partitions = [
-            TopicPartition(topic, each) for each in consumer.partitions_for_topic(topic) or ()
-        ]
+        found = await partitions_of(settings, [topic])
+        partitions = [each for each in found if each.topic == topic]
         consumer.assign(partitions)
         await consumer.seek_to_end(*partitions)
         for partition in partitions:
