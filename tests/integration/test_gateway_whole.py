@@ -19,6 +19,7 @@ from services.kit.kafka import TopicAdmin, TopicSpec
 from services.kit.outbox import PUBLISHED_CHANNEL
 from services.kit.settings import Settings
 from services.records import credentials
+from services.reference_data.topics import wanted
 from tests.integration.hub import Hub, hub, order, two_companies
 
 
@@ -48,7 +49,8 @@ async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 async def records(settings: Settings, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
     """Reads what is produced to the topic from now on."""
     async with TopicAdmin(settings) as admin:
-        await admin.create_missing([TopicSpec(topic, 1, {})])
+        (configs,) = [each.configs for each in wanted([]) if each.name == topic]
+        await admin.create_missing([TopicSpec(topic, 1, configs)])
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
     await consumer.start()
     try:
