@@ -7,10 +7,11 @@ that they can be named at once (K02).
 from __future__ import annotations
 
 from collections.abc import Mapping as Members
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from schemas.dump import iso_utc
+from schemas.dump import iso_utc, to_json
 from services.domain import mapping, tanks, windows
 from services.domain.effects import Gap
 from services.domain.keys import COMPANY, PRODUCT, SITE, TANK, TERMINAL
@@ -63,6 +64,17 @@ def translate(
     return _Translator(master, origin, destination).order(body)
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What of a drop does not depend on its volume, in the three wordings, and what is missing."""
+
+    site: Wordings
+    product: Wordings
+    loads: tuple[list[Document], ...]
+    origin_gaps: list[Gap]
+    destination_gaps: list[Gap]
+
+
 @dataclass(slots=True)
 class _Translator:
     master: MasterData
@@ -103,22 +115,49 @@ class _Translator:
         )
 
     def drop(self, drop: Members[str, Any]) -> list[Document]:
-        """One drop in the three wordings."""
-        given = drop.get("product")
-        product = None if given is None else self.key(PRODUCT, given)
-        site = self.site(drop["site"], product)
-        products = _wordings(product)
-        loads = [self.load(load) for load in drop.get("loads") or ()]
+        """One drop in the three wordings.
+
+        What is dropped where, and from which supply, comes again and again in a batch: it is
+        translated once, and what it shares with other orders is never changed.
+        """
+        site, product, loads = drop["site"], drop.get("product"), drop.get("loads") or ()
+        named = (self.origin.scope, self.destination.scope, to_json((site, product, loads)))
+        part: _Part | None = self.master.memo.get(named)
+        if part is None:
+            part = self.master.memo[named] = self._part(site, product, loads)
+        for gap in part.origin_gaps:
+            _register(self.origin_gaps, gap)
+        for gap in part.destination_gaps:
+            _register(self.destination_gaps, gap)
+        extra_data = drop.get("extra_data") or {}
         return [
             {
-                "site": site[wording],
-                "product": products[wording],
+                "site": part.site[wording],
+                "product": part.product[wording],
                 "volume": drop["volume"],
-                "loads": [load[wording] for load in loads],
-                "extra_data": drop.get("extra_data") or {},
+                "loads": part.loads[wording],
+                "extra_data": extra_data,
             }
             for wording in range(3)
         ]
+
+    def _part(
+        self,
+        site: Members[str, Any],
+        product: Members[str, Any] | None,
+        loads: Sequence[Members[str, Any]],
+    ) -> _Part:
+        alone = _Translator(self.master, self.origin, self.destination)
+        words = None if product is None else alone.key(PRODUCT, product)
+        place = alone.site(site, words)
+        supply = [alone.load(load) for load in loads]
+        return _Part(
+            place,
+            _wordings(words),
+            tuple([load[wording] for load in supply] for wording in range(3)),
+            list(alone.origin_gaps.values()),
+            list(alone.destination_gaps.values()),
+        )
 
     def load(self, load: Members[str, Any]) -> list[Document]:
         """One load in the three wordings."""
