@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import cache
 
 from schemas.codes import Code, record_code
-from schemas.dump import to_json
 from services.commands import unforeseen
 from services.commands.batch import Batch, Identity, Job
 from services.commands.decode import Dead
@@ -37,6 +36,7 @@ from services.records.commands import StoredAnswer
 from services.records.emission import Cause, Told, dead_letter_row, result_row, sync_row
 from services.records.lanes import Waiting
 from services.records.locks import Race, numbers_of
+from services.records.texts import Texts
 from services.records.waiting_upserts import WaitingUpsert
 
 
@@ -62,6 +62,7 @@ class Storing:
     known_orders: Collection[str]
     answers: dict[Identity, StoredAnswer]
     waiting: Mapping[Identity, WaitingUpsert] = field(default_factory=dict)
+    _texts: Texts = field(default_factory=Texts)
     _rows: list[OutgoingRow] = field(default_factory=list)
     _orders: dict[str, _Written] = field(default_factory=dict)
     _new: dict[Identity, StoredAnswer] = field(default_factory=dict)
@@ -100,8 +101,8 @@ class Storing:
                     written.to_destination = len(self._rows)
                 else:
                     written.to_origin = len(self._rows)
-                self._rows.append(sync_row(cause, sync, effects.order.id, sequence))
-        told = _told(effects.answer)
+                self._rows.append(sync_row(cause, sync, effects.order.id, sequence, self._texts))
+        told = self._told(effects.answer)
         before = self.answers.get(job.identity)
         if before is not None and told.outcome == "waiting":
             return  # only the first reason to wait is told
@@ -136,7 +137,7 @@ class Storing:
         )
         if first.fingerprint != job.arrival.fingerprint:
             code = Code.IDEMPOTENCY_KEY_REUSED
-            told = _told(refusals.refused(code, refusals.text(code)))
+            told = self._told(refusals.refused(code, refusals.text(code)))
             self._count(job.command.operation, told.outcome)
             self._rows.append(result_row(self._cause(job), told, copy=True))
             return
@@ -157,7 +158,7 @@ class Storing:
         if caller is None or dead.command_id is None:
             return
         cause = self._cause_of(dead, caller, dead.command_id)
-        told = _told(unforeseen.unreadable(record_code(dead.reason), dead.detail))
+        told = self._told(unforeseen.unreadable(record_code(dead.reason), dead.detail))
         self._count(dead.operation or "unknown", told.outcome)
         self._rows.append(result_row(cause, told, copy=True))
 
@@ -188,6 +189,10 @@ class Storing:
             now=self.moment,
         )
 
+    def _told(self, answer: Answer) -> Told:
+        body = self._texts.around(answer.body).decode()
+        return Told(answer.outcome, answer.http_status, answer.code, body)
+
     def _count(self, operation: str, outcome: str) -> None:
         _outcomes(self.service, operation, outcome).inc()
 
@@ -216,7 +221,7 @@ class Storing:
         self, before: StoredAnswer, waited: WaitingUpsert, answer: Answer, directory: Directory
     ) -> None:
         tenant = directory.by_id[before.tenant_id]
-        told = _told(answer)
+        told = self._told(answer)
         cause = Cause(
             tenant, before.command_id, before.operation, waited.record, None, self.service,
             self.moment,
@@ -268,8 +273,9 @@ class Storing:
             for written in self._orders.values()
         ]
         new = [row for row in rows if row[0].id not in self.known_orders]
-        await orders.insert(connection, new)
-        await orders.update(connection, [row for row in rows if row[0].id in self.known_orders])
+        await orders.insert(connection, new, self._texts)
+        known = [row for row in rows if row[0].id in self.known_orders]
+        await orders.update(connection, known, self._texts)
         await self._take_over(connection, [row[0] for row in new])
 
     async def _take_over(self, connection: Connection, new: list[OrderState]) -> None:
@@ -337,13 +343,9 @@ class Storing:
             logs += [(tenant_id, order_id, command_id, entry) for entry in effects.logs]
             if order_id is not None:
                 events += [(order_id, tenant_id, command_id, event) for event in effects.events]
-        await history.write_logs(connection, logs)
+        await history.write_logs(connection, logs, self._texts)
         await history.write_events(connection, events)
 
 
 _outcomes = cache(COMMANDS_TOTAL.labels)
 _durations = cache(COMMAND_DURATION_SECONDS.labels)
-
-
-def _told(answer: Answer) -> Told:
-    return Told(answer.outcome, answer.http_status, answer.code, to_json(answer.body).decode())

@@ -21,6 +21,7 @@ from services.kit.metrics import COMMANDS_TOTAL, DEAD_LETTERS_TOTAL
 from services.records import commands, directory, history, lanes, tallies
 from services.records.commands import StoredAnswer
 from services.records.emission import Cause, Told, dead_letter_row, result_row
+from services.records.texts import Texts
 
 log = structlog.get_logger()
 
@@ -141,7 +142,7 @@ async def _log(
         ),
         error=str(Code.SYSTEM_ERROR),
     )
-    await history.write_logs(connection, [(caller.id, order_id, command.id, entry)])
+    await history.write_logs(connection, [(caller.id, order_id, command.id, entry)], Texts())
 
 
 def _cause(

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from schemas import topics
-from schemas.dump import iso_utc, to_json
+from schemas.dump import iso_utc
 from services.domain.effects import Sync
 from services.domain.tenants import Tenant
 from services.kit.cloudevents import (
@@ -23,6 +23,7 @@ from services.kit.cloudevents import (
 )
 from services.kit.ids import cause_digest, event_id, position_event_id
 from services.kit.outbox import OutgoingRow, RowKind
+from services.records.texts import Texts
 
 MAX_VALUE_BYTES = 7 * 1024 * 1024
 RESULT_SUFFIX = ".result.v1"
@@ -130,7 +131,7 @@ def result_row(
     )
 
 
-def sync_row(cause: Cause, sync: Sync, order_id: str, sequence: int) -> OutgoingRow:
+def sync_row(cause: Cause, sync: Sync, order_id: str, sequence: int, texts: Texts) -> OutgoingRow:
     """The sync record for a tenant's system; `sequence` counts per order and receiver from 1.
 
     That of a create knows when the create was accepted, for the time from end to end.
@@ -148,7 +149,7 @@ def sync_row(cause: Cause, sync: Sync, order_id: str, sequence: int) -> Outgoing
         kind=RowKind.SYNC,
         topic=topics.sync_topic(sync.receiver.slug),
         key=order_id.encode(),
-        value=to_json(members),
+        value=texts.around(members),
         headers=write_headers(envelope),
         shard_key=order_id,
         stream=f"{order_id}/{sync.receiver.slug}",

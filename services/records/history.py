@@ -8,10 +8,13 @@ from typing import Any
 from schemas.dump import to_json
 from services.domain.effects import Event
 from services.kit.database import Connection
+from services.records.texts import Texts
 
 
 async def write_logs(
-    connection: Connection, entries: Sequence[tuple[str, str | None, str, Mapping[str, Any]]]
+    connection: Connection,
+    entries: Sequence[tuple[str, str | None, str, Mapping[str, Any]]],
+    texts: Texts,
 ) -> None:
     """Store log entries (R096) of (tenant id, order id, command id, entry with `_id`)."""
     if entries:
@@ -19,7 +22,7 @@ async def write_logs(
             "log_entries",
             columns=("id", "tenant_id", "order_id", "command_id", "entry"),
             records=[
-                (entry["_id"], tenant_id, order_id, command_id, to_json(entry).decode())
+                (entry["_id"], tenant_id, order_id, command_id, texts.of(entry).decode())
                 for tenant_id, order_id, command_id, entry in entries
             ],
         )

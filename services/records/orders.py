@@ -8,9 +8,9 @@ from typing import Any
 import asyncpg
 import orjson
 
-from schemas.dump import to_json
 from services.domain.world import OrderState
 from services.kit.database import Connection
+from services.records.texts import Texts
 
 _MEMBERS = (
     "id", "origin_id", "destination_id", "origin_number", "destination_number", "po",
@@ -120,7 +120,9 @@ def state_of(row: asyncpg.Record) -> OrderState:
 
 
 async def insert(
-    connection: Connection, orders: Sequence[tuple[OrderState, int | None, int | None]]
+    connection: Connection,
+    orders: Sequence[tuple[OrderState, int | None, int | None]],
+    texts: Texts,
 ) -> None:
     """Store new orders, each with the outbox ids of its newest records to origin and destination.
 
@@ -132,7 +134,7 @@ async def insert(
         "orders",
         columns=_INSERTED,
         records=[
-            (*_values(order), origin_row, destination_row)
+            (*_values(order, texts), origin_row, destination_row)
             for order, origin_row, destination_row in orders
         ],
     )
@@ -167,7 +169,9 @@ WHERE o.id = new.id
 
 
 async def update(
-    connection: Connection, orders: Sequence[tuple[OrderState, int | None, int | None]]
+    connection: Connection,
+    orders: Sequence[tuple[OrderState, int | None, int | None]],
+    texts: Texts,
 ) -> None:
     """Store what became of locked orders; outbox ids of None leave the old ones."""
     if not orders:
@@ -175,7 +179,7 @@ async def update(
     rows = [
         (
             order.id,
-            *(_value(order, member) for member in _UPDATED),
+            *(_value(order, member, texts) for member in _UPDATED),
             origin_row,
             destination_row,
         )
@@ -184,12 +188,12 @@ async def update(
     await connection.execute(_UPDATE, *(list(column) for column in zip(*rows, strict=True)))
 
 
-def _values(order: OrderState) -> tuple[Any, ...]:
-    return tuple(_value(order, member) for member in _MEMBERS)
+def _values(order: OrderState, texts: Texts) -> tuple[Any, ...]:
+    return tuple([_value(order, member, texts) for member in _MEMBERS])
 
 
-def _value(order: OrderState, member: str) -> Any:
+def _value(order: OrderState, member: str, texts: Texts) -> Any:
     value = getattr(order, member)
-    if member in _DOCUMENTS:
-        return None if value is None else to_json(value).decode()
+    if value is not None and member in _DOCUMENTS:
+        return texts.of(value).decode()
     return value
