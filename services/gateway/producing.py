@@ -8,8 +8,8 @@ partition count nobody chose.
 """
 
 import asyncio
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -91,13 +91,25 @@ async def _gives_producer_ids(arguments: dict[str, Any]) -> bool:
     return error is kafka_errors.NoError
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What a connection told."""
+
+    connection: AIOKafkaConnection
+    cluster: str | None
+    topics: frozenset[str]
+
+
 class _Guard:
     """Stands before a client's `send` and `add_topic`."""
 
     def __init__(self, client: AIOKafkaClient) -> None:
         self._client = client
         self._send = client.send
-        self._heard: dict[tuple[Any, Any], tuple[AIOKafkaConnection, AbstractSet[str]]] = {}
+        self._heard: dict[tuple[Any, Any], _Heard] = {}
+        # Of the producer's id. In another one the same id may be somebody else's, whose records
+        # ours would be taken for copies of.
+        self._cluster: str | None = None
 
     def add_topic(self, _: str) -> Any:
         """Ask for all topics anew instead of this one by its name."""
@@ -106,34 +118,40 @@ class _Guard:
     async def send(self, node: Any, request: Any, **more: Any) -> Any:
         """The client's own `send`; records only on a connection that has told of their topics.
 
-        Raises KafkaError, of a kind that lets the producer try again.
+        Raises KafkaError: one of LOST where the cluster is another one than the producer's, else
+        of a kind that lets the producer try again.
         """
-        if isinstance(request, ProduceRequest):
-            topics = {topic for topic, _ in request._topics}  # noqa: SLF001
-            await self._make_sure(node, topics, **more)
+        if isinstance(request, InitProducerIdRequest):
+            self._cluster = (await self._make_sure(node, frozenset(), **more)).cluster
+        elif isinstance(request, ProduceRequest):
+            topics = frozenset(topic for topic, _ in request._topics)  # noqa: SLF001
+            heard = await self._make_sure(node, topics, **more)
+            if missing := topics - heard.topics:
+                raise kafka_errors.UnknownTopicOrPartitionError(", ".join(sorted(missing)))
+            if self._cluster not in (None, heard.cluster):
+                raise kafka_errors.UnknownProducerId(f"the cluster is {heard.cluster} now")
         # Nothing is awaited between the check and the moment the connection has the request.
         return await self._send(node, request, **more)
 
-    async def _make_sure(self, node: Any, topics: AbstractSet[str], **more: Any) -> None:
+    async def _make_sure(self, node: Any, topics: frozenset[str], **more: Any) -> _Heard:
         # The client's own way to a connection with all its security; it has no public name.
         connection = await self._client._get_conn(node, **more)  # noqa: SLF001
         if connection is None:
             raise kafka_errors.NodeNotReadyError(node)
         place = node, more.get("group")
-        known, has = self._heard.get(place, (None, frozenset()))
-        if known is not connection or not topics <= has:
-            has = await self._ask(connection)
-            self._heard[place] = connection, has
-        if missing := topics - has:
-            raise kafka_errors.UnknownTopicOrPartitionError(", ".join(sorted(missing)))
+        heard = self._heard.get(place)
+        if heard is None or heard.connection is not connection or not topics <= heard.topics:
+            heard = self._heard[place] = await self._ask(connection)
         if not connection.connected():
             raise kafka_errors.NodeNotReadyError(node)
+        return heard
 
-    async def _ask(self, connection: AIOKafkaConnection) -> AbstractSet[str]:
+    async def _ask(self, connection: AIOKafkaConnection) -> _Heard:
         try:
             answer = await connection.send(MetadataRequest(None))
         except TimeoutError as error:
             connection.close()
             raise kafka_errors.RequestTimedOutError from error
         self._client.cluster.update_metadata(answer)
-        return {topic for code, topic, *_ in answer.topics if code == 0}
+        topics = frozenset(topic for code, topic, *_ in answer.topics if code == 0)
+        return _Heard(connection, getattr(answer, "cluster_id", None), topics)

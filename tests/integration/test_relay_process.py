@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 from tests.integration.relay_world import (
     a_cause,
     create_topics,
@@ -83,6 +85,7 @@ async def test_killed_again_and_again_it_loses_nothing_and_keeps_the_order(
     assert len(set(ids(await read(kafka, results)))) == stored
 
 
+@pytest.mark.one_broker
 async def test_a_delivery_it_does_not_have_ends_it_with_a_reason(
     fresh_database: str, kafka: str
 ) -> None:
@@ -92,6 +95,7 @@ async def test_a_delivery_it_does_not_have_ends_it_with_a_reason(
     assert b"does not deliver exactly-once" in said
 
 
+@pytest.mark.one_broker
 async def test_a_database_without_its_tables_ends_it_with_a_reason(
     empty_database: str, kafka: str
 ) -> None:
