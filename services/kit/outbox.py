@@ -1,8 +1,8 @@
 """The outbox: outgoing records, stored by the transaction that causes them.
 
 The relay publishes what is stored here and deletes it once the broker has acknowledged it.
-Its settled mark rests on one property of `store`: a transaction has its transaction id
-before it draws the first row id.
+Its settled mark rests on two properties of `store`: before a transaction draws the first row id, it
+has its transaction id, and the lock on the outbox that writers hold until they end.
 """
 
 import struct
@@ -23,9 +23,11 @@ _LENGTHS = struct.Struct("<II")
 _NULL = 0xFFFFFFFF
 
 # The xid comes from a scan that every drawn id is joined to, so it is taken before the first
-# nextval; without it a transaction may draw ids first and get its xid at its first insert.
+# nextval; without it a transaction may draw ids first and get its xid at its first insert. The
+# lock comes with a statement that could delete, before any part of it runs.
 _DRAW = """
-WITH started AS MATERIALIZED (SELECT pg_current_xact_id() AS xid)
+WITH started AS MATERIALIZED (SELECT pg_current_xact_id() AS xid),
+     locked AS (DELETE FROM outbox WHERE false)
 SELECT nextval('outbox_id_seq') AS id, settings.shards,
        CASE WHEN number = 1 THEN pg_notify('crossroads_outbox', '') END
 FROM started, outbox_settings AS settings, generate_series(1, $1::int) AS number

@@ -250,7 +250,9 @@ class Relay:
         if outcome.acknowledged:
             async with session.use() as connection:
                 xid = await rows.delete(connection, sorted(outcome.acknowledged))
-            self._mark.deleted(last_id, xid)
+                self._mark.deleted(last_id, xid)
+                if self._mark.asks:
+                    self._mark.writing(await rows.writers(connection))
         return outcome
 
     async def _park(

@@ -35,6 +35,14 @@ SELECT pg_current_xact_id()::text::bigint AS xid,
 FROM gone
 """
 
+# Prepared transactions keep their locks, and have no pid.
+_WRITERS = """
+SELECT DISTINCT virtualtransaction FROM pg_locks
+WHERE locktype = 'relation' AND relation = 'outbox'::regclass AND mode = 'RowExclusiveLock'
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND granted AND pid IS DISTINCT FROM pg_backend_pid()
+"""
+
 _STILL_THERE = """
 SELECT id FROM outbox WHERE id = ANY($1::bigint[])
 UNION ALL SELECT id FROM outbox_parked WHERE id = ANY($1::bigint[])
@@ -104,6 +112,11 @@ async def delete(connection: Session, ids: Sequence[int]) -> int:
     """Delete published rows, tell the gateway if results were among them; the transaction's id."""
     xid: int = await connection.fetchval(_DELETE, ids)
     return xid
+
+
+async def writers(connection: Session) -> set[str]:
+    """The transactions of others that may have drawn ids, or deleted rows, and have not ended."""
+    return {record["virtualtransaction"] for record in await connection.fetch(_WRITERS)}
 
 
 async def still_there(connection: Session, ids: Sequence[int]) -> set[int]:

@@ -7,18 +7,33 @@ sequence value L only by this proof:
 
 1. L was read; afterwards the deleting transaction took its transaction id X. A writer has its xid
    before it draws an id, so whoever drew an id up to L has an xid below X.
-2. A later fetch had a snapshot whose xmin lies above X: all those writers have ended, and the
-   snapshot sees whatever they left.
+2. A later fetch had a snapshot that sees whatever those writers left, for all of them have ended:
+   either its xmin lies above X, or nobody is left, when it begins, of those who held the outbox's
+   lock for writing at some moment after L was read. A writer takes that lock before it draws an
+   id, and loses it after its end can be seen.
 3. That fetch returned every row up to L that it saw, and those rows are gone now.
+
+The xmin costs nothing to ask for, but any transaction that has written, wherever in the server,
+holds it back for as long as it is open. So when it does not rise, the locks are asked for.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
+# Rounds that a claim may wait for its xmin: the batches of the hub itself take that long.
+_PATIENCE_ROUNDS = 3
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class _Claim:
     last_id: int
     xid: int
+    rounds: int = 0
+    writers: frozenset[str] | None = None
+
+    @property
+    def free(self) -> bool:
+        return self.writers is not None and not self.writers
 
 
 class SettledMark:
@@ -28,11 +43,20 @@ class SettledMark:
         self.value = 0
         self._claim: _Claim | None = None
         self._next: _Claim | None = None
+        self._free = False
+        self._impatient = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether to say who is `writing`: the xmin has not risen for some rounds."""
+        claim = self._claim
+        return claim is not None and (self._impatient or claim.rounds >= _PATIENCE_ROUNDS)
 
     def restart(self) -> None:
         """Begin from 0: another shard was acquired, or the session was lost."""
         self.value = 0
         self._claim = self._next = None
+        self._free = self._impatient = False
 
     def lower(self, row_id: int) -> None:
         """A row with this id came back into the outbox (it was parked)."""
@@ -49,6 +73,13 @@ class SettledMark:
         else:
             self._next = claim
 
+    def writing(self, writers: Collection[str]) -> None:
+        """These transactions hold the outbox's lock for writing, asked for after `deleted`."""
+        claim = self._claim
+        if claim is not None:
+            before = writers if claim.writers is None else claim.writers
+            claim.writers = frozenset(before) & frozenset(writers)
+
     def advance(self, xmin: int, reached: int | None, lowest_left: int | None) -> None:
         """Raise the mark as far as one round proves, after the round.
 
@@ -57,8 +88,15 @@ class SettledMark:
         returned and that is still in the outbox.
         """
         claim = self._claim
-        if claim is None or xmin <= claim.xid:
+        if claim is None:
             return
+        by_xmin = xmin > claim.xid
+        if not (by_xmin or self._free):
+            claim.rounds += 1
+            # What was found during this round can prove only a fetch that begins after it.
+            self._free = claim.free
+            return
+        self._impatient = not by_xmin
         proven = claim.last_id
         if reached is not None:
             proven = min(proven, reached)
@@ -67,3 +105,4 @@ class SettledMark:
         self.value = max(self.value, proven)
         if proven == claim.last_id:
             self._claim, self._next = self._next, None
+            self._free = False

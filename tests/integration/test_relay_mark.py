@@ -6,10 +6,11 @@ import asyncpg
 import pytest
 
 from services.kit.database import Session
-from services.kit.outbox import OutgoingRow, store
+from services.kit.outbox import OutgoingRow, draw, store
 from services.relay import parking, rows
+from services.relay.loop import Relay
 from services.relay.settled import SettledMark
-from tests.integration.relay_world import sync
+from tests.integration.relay_world import create_topics, emptied, name, put, relay, sync, until
 
 SHARDS = [0, 1, 2, 3]
 
@@ -30,6 +31,8 @@ class Hand:
         gone = [row_id for row_id in ids if row_id != keep]
         if gone:
             self.mark.deleted(fetched.last_id, await rows.delete(self.connection, gone))
+            if self.mark.asks:
+                self.mark.writing(await rows.writers(self.connection))
         lowest = keep if keep in ids else None
         self.mark.advance(fetched.xmin, fetched.reached, lowest)
         return ids
@@ -131,6 +134,52 @@ async def test_a_long_open_snapshot_of_a_reader_does_not_hold_the_mark(
     await reader.close()
 
 
+async def test_a_long_transaction_that_writes_elsewhere_does_not_hold_the_mark(
+    hand: Hand, fresh_database: str, writer: Session
+) -> None:
+    """It holds back the xmin of every snapshot for as long as it is open."""
+    foreign = await asyncpg.connect(fresh_database)
+    transaction = foreign.transaction()
+    await transaction.start()
+    await foreign.execute("CREATE TABLE elsewhere AS SELECT pg_current_xact_id() AS xid")
+    ids = []
+    for number in range(1, 9):
+        ids += await committed(writer, sync("t", "order", number))
+        await hand.round()
+    assert hand.mark.value >= ids[3]
+    await transaction.rollback()
+    await foreign.close()
+
+
+async def test_with_a_foreign_transaction_open_a_late_writers_low_id_is_still_fetched(
+    hand: Hand, fresh_database: str, writer: Session
+) -> None:
+    foreign = await asyncpg.connect(fresh_database)
+    await foreign.execute("BEGIN; SELECT pg_current_xact_id()")
+    late = await asyncpg.connect(fresh_database)
+    transaction = late.transaction()
+    await transaction.start()
+    # No row is stored yet: the lock comes with the id.
+    ((low,), _) = await draw(late, 1)
+    for number in range(1, 9):
+        await committed(writer, sync("t", "order", number))
+        await hand.round()
+        assert hand.mark.value < low
+    await late.execute(
+        "INSERT INTO outbox (id, shard, kind, told_before, topic, headers)"
+        " VALUES ($1, 0, 0, false, 't', '')",
+        low,
+    )
+    await transaction.commit()
+    assert await hand.round() == [low]
+    for number in range(9, 14):
+        await committed(writer, sync("t", "order", number))
+        await hand.round()
+    assert hand.mark.value > low
+    await late.close()
+    await foreign.close()
+
+
 async def test_a_fetch_cut_short_raises_it_no_further_than_it_reached(
     hand: Hand, writer: Session
 ) -> None:
@@ -177,3 +226,85 @@ async def test_rows_resumed_below_the_mark_are_fetched_again(hand: Hand, writer:
     assert moved == [low]
     hand.mark.lower(min(moved))
     assert await hand.round() == [low]
+
+
+async def test_who_takes_over_from_a_crash_after_the_mark_rose_begins_at_zero(
+    hand: Hand, fresh_database: str, writer: Session
+) -> None:
+    """The mark lives in the memory of its owner: with a crash nothing of it is left to mislead."""
+    late = await asyncpg.connect(fresh_database)
+    transaction = late.transaction()
+    await transaction.start()
+    (low,) = await store(late, [sync("t", "late", 1)])
+    (high,) = await committed(writer, sync("t", "early", 1))
+    assert await hand.round() == [high]
+    hand.connection.terminate()
+    await transaction.commit()
+    other = Hand(await asyncpg.connect(fresh_database))
+    assert await other.round() == [low]
+    await other.connection.close()
+    await late.close()
+
+
+async def put_low(dsn: str, topic: str) -> int:
+    """A row with an id from before all others, as none can appear: only who begins at 0 sees it."""
+    connection = await asyncpg.connect(dsn)
+    low: int = await connection.fetchval("SELECT nextval('outbox_id_seq') - 1000000")
+    await connection.execute(
+        "INSERT INTO outbox (id, shard, kind, told_before, topic, headers)"
+        " VALUES ($1, 0, 0, false, $2, '')",
+        low,
+        topic,
+    )
+    await connection.close()
+    return low
+
+
+async def raised(one: Relay, dsn: str, topic: str) -> None:
+    """Wait until the mark has risen over rows that were published."""
+
+    async def risen() -> bool:
+        await put(dsn, [sync(topic, f"order-{n}", 1) for n in range(16)])
+        await emptied(dsn)
+        return one._mark.value > 0
+
+    await until(risen)
+
+
+@pytest.mark.one_broker
+async def test_a_relay_whose_session_was_lost_begins_at_zero(
+    fresh_database: str, kafka: str, writer: Session
+) -> None:
+    topic = name("sync")
+    await create_topics(kafka, topic)
+    await writer.execute("ALTER SEQUENCE outbox_id_seq RESTART WITH 2000000")
+    async with relay(fresh_database, kafka) as one:
+        await raised(one, fresh_database, topic)
+        low = await put_low(fresh_database, topic)
+        assert low < one._mark.value
+        await writer.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await emptied(fresh_database)
+
+
+@pytest.mark.one_broker
+async def test_a_relay_that_acquires_a_shard_begins_at_zero(
+    fresh_database: str, kafka: str, writer: Session
+) -> None:
+    topic = name("sync")
+    await create_topics(kafka, topic)
+    await writer.execute("ALTER SEQUENCE outbox_id_seq RESTART WITH 2000000")
+    async with relay(fresh_database, kafka) as one:
+        async with relay(fresh_database, kafka) as other:
+
+            async def shared() -> bool:
+                return len(one.owned_shards) == len(other.owned_shards) == 2
+
+            await until(shared)
+            await raised(one, fresh_database, topic)
+            await raised(other, fresh_database, topic)
+            await put_low(fresh_database, topic)
+            assert await writer.fetchval("SELECT count(*) FROM outbox") == 1
+        await emptied(fresh_database)
