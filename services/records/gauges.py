@@ -20,6 +20,15 @@ UNION ALL
 SELECT 'reference.parent_missing', coalesce(t.slug, w.tenant_id), count(*)
 FROM reference_waiting AS w LEFT JOIN tenants AS t ON t.id = w.tenant_id GROUP BY 1, 2
 """
+# While somebody keeps a snapshot open, published rows stay in the outbox as dead ones, without end.
+# Above this size only the newest ids are looked at; a backlog of more rows than these looks younger
+# here than it is, and the relay tells its age (outbox_oldest_age_seconds).
+WHOLE_BYTES = 1 << 30
+NEWEST_IDS = 200_000
+_FLOOR = """
+SELECT CASE WHEN pg_relation_size('outbox') > $1
+    THEN (SELECT last_value FROM outbox_id_seq) - $2 ELSE 0 END
+"""
 # Unsynced: not mapped yet, asked for and not accepted, or not acknowledged by the broker yet.
 _OLDEST = """
 SELECT slug, extract(epoch FROM now() - min(accepted_at))::float AS seconds
@@ -28,7 +37,7 @@ FROM (
     WHERE o.delivery IN ('unsent', 'requested')
     UNION ALL
     SELECT split_part(stream, '/', 2), to_timestamp(accepted_ms / 1000.0)
-    FROM (SELECT stream, accepted_ms FROM outbox WHERE kind = 0 UNION ALL
+    FROM (SELECT stream, accepted_ms FROM outbox WHERE kind = 0 AND id > $1 UNION ALL
           SELECT stream, accepted_ms FROM outbox_parked WHERE kind = 0) AS unsent
     WHERE accepted_ms IS NOT NULL
 ) AS found GROUP BY slug
@@ -39,7 +48,8 @@ async def expose(connection: Connection) -> None:
     """Set these gauges; what is gone since the last time is gone from the metrics too."""
     gaps = await connection.fetch(_GAPS)
     waiting = await connection.fetch(_WAITING)
-    oldest = await connection.fetch(_OLDEST)
+    floor = await connection.fetchval(_FLOOR, WHOLE_BYTES, NEWEST_IDS)
+    oldest = await connection.fetch(_OLDEST, floor)
     MAPPING_GAPS.clear()
     for row in gaps:
         MAPPING_GAPS.labels(row["entity"], row["slug"]).set(row["n"])

@@ -12,8 +12,9 @@ from aiokafka import TopicPartition
 from services.cli import examination
 from services.kit import positions
 from services.kit.database import Session, open_session
+from services.kit.metrics import REGISTRY
 from services.kit.settings import Settings
-from services.records import growth, months
+from services.records import gauges, growth, months
 
 SETTINGS = Settings(database_url="postgresql://nowhere/none", kafka_bootstrap_servers="127.0.0.1:1")
 
@@ -162,3 +163,41 @@ async def test_newer_answers_of_commands_that_waited_are_updated_in_place(own: S
         while not total:
             total, hot = await updates(own, "commands_[0-9]")
     assert hot == total
+
+
+async def test_the_gauges_do_not_read_the_dead_rows_that_a_snapshot_keeps(
+    fresh_database: str, own: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are set every ten seconds: ten minutes of full load leave ten million dead rows."""
+    monkeypatch.setattr(gauges, "WHOLE_BYTES", 1 << 20)
+    monkeypatch.setattr(gauges, "NEWEST_IDS", 100)
+    other = await asyncpg.connect(fresh_database)
+    held = other.transaction(isolation="repeatable_read")
+    await held.start()
+    await other.fetchval("SELECT count(*) FROM tenants")
+    add = (
+        "INSERT INTO outbox (id, accepted_ms, shard, kind, told_before, topic, stream, headers)"
+        " SELECT nextval('outbox_id_seq'), 1000, 0, 0, false, 't', 'o/haul', $2::bytea"
+        " FROM generate_series(1, $1::int)"
+    )
+    await own.execute(add, 2000, b"h" * 2000)
+    await own.execute("DELETE FROM outbox")
+    await own.execute(add, 1, b"")
+    before = await blocks_read(own)
+    await gauges.expose(own)
+    assert await blocks_read(own) - before < 50
+    labels = {"tenant": "haul"}
+    age = REGISTRY.get_sample_value("crossroads_oldest_unsynced_order_age_seconds", labels)
+    assert age is not None
+    assert age > 1_000_000
+    await held.rollback()
+    await other.close()
+
+
+async def blocks_read(own: Session) -> int:
+    """Pages of the outbox that were looked at so far, by this session and others."""
+    await own.execute("SELECT pg_stat_force_next_flush()")
+    found: int = await own.fetchval(
+        "SELECT heap_blks_read + heap_blks_hit FROM pg_statio_user_tables WHERE relname = 'outbox'"
+    )
+    return found
