@@ -124,6 +124,7 @@ async def _write_down(connection: Any, told: dict[str, Any]) -> None:
 
     from services.domain.tenants import OPERATOR  # noqa: PLC0415
     from services.records import history  # noqa: PLC0415
+    from services.records.texts import Texts  # noqa: PLC0415
 
     place = f"{told['topic']}/{told['partition']}"
     entry = {
@@ -144,4 +145,4 @@ async def _write_down(connection: Any, told: dict[str, Any]) -> None:
         "worker_name": "crossroads doctor",
     }
     command_id = f"accept-loss/{place}/{told['from']}"
-    await history.write_logs(connection, [(OPERATOR, None, command_id, entry)])
+    await history.write_logs(connection, [(OPERATOR, None, command_id, entry)], Texts())
