@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -23,6 +24,7 @@ SETTLED_SECONDS = 30.0
 PROBE_SECONDS = 0.1
 PROBE_READY_SECONDS = 2.0
 PREPARE_AGAIN_SECONDS = 1.0
+CANCEL_AGAIN_SECONDS = 0.5
 FAILED_PREPARATIONS_BEFORE_GIVING_UP = 5
 
 
@@ -93,9 +95,8 @@ class _Kept:
                 probe.result()
             return await end
         finally:
-            end.cancel()
-            probe.cancel()
-            await asyncio.wait({end, probe})
+            for task in (end, probe):
+                await _cancelled(task)
 
     async def _probe(self) -> None:
         """Keep `ready` true to what the program answers; `after_start` comes before the first."""
@@ -217,3 +218,14 @@ class Supervisor:
         remember(self._file, running)
         if self._told is not None:
             self._told()
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    """Return when a task has ended, having cancelled it as often as that takes.
+
+    Once is not enough: Python 3.11's wait_for, deep in a client, loses a cancelling that comes in
+    the moment of its answer. The probe would go on for ever, and its program stay down.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_AGAIN_SECONDS)

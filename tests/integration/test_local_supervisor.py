@@ -1,6 +1,7 @@
 """The supervisor with small programs of the shell."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -63,6 +64,26 @@ async def test_a_program_that_dies_is_started_again_and_counted(supervisor, shel
     os.kill(first.pid, signal.SIGKILL)
     await until(lambda: only(supervisor).restarts == 1 and only(supervisor).ready)
     assert only(supervisor).pid not in {0, first.pid}
+
+
+async def test_a_program_that_dies_while_its_probe_loses_the_cancelling_is_started_again(
+    supervisor, shell
+):
+    asked = asyncio.Event()
+
+    async def answers() -> bool:
+        if asked.is_set():
+            return True
+        asked.set()
+        # As Python 3.11's wait_for does when the answer comes in the moment of the cancelling.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return False
+
+    supervisor.add(shell("exec sleep 1000", answers=answers))
+    await until(lambda: asked.is_set() and only(supervisor).pid != 0)
+    os.kill(only(supervisor).pid, signal.SIGKILL)
+    await until(lambda: only(supervisor).restarts == 1)
 
 
 async def test_what_follows_a_start_follows_every_start_before_ready(supervisor, shell):
