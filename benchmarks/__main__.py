@@ -1,256 +1,203 @@
-"""`make bench`: the hub beside the least its work can cost, on one stack, in one run."""
+"""`make bench`: the hub beside what one would write oneself, and beside the least it can cost."""
 
 import argparse
 import asyncio
 import contextlib
 import json
-import signal
 import sys
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import httpx
-import psutil
-
-from benchmarks.figures import Cpu, Latency, Run, median, stages_of
-from benchmarks.topics import Message, Tail, fill, make, tail
-from tests.acceptance.stack import Stack, running_stack, until
-from tests.acceptance.storm import seed_reference
-from tests.acceptance.wire import Seen, command_headers, reading, sender
+from benchmarks import spring
+from benchmarks.figures import Latency, Run, median
+from benchmarks.latency import latency
+from benchmarks.memory import long_run, resident
+from benchmarks.orders import messages
+from benchmarks.over_http import over_http
+from benchmarks.report import tell
+from benchmarks.sides import PARTITIONS, Limit, Side, hub, hub_run, java, plain, run, topics
+from benchmarks.stack import BenchStack, bench_stack
+from benchmarks.topics import make, tail
+from services.local.archives import unavailable
 from tests.acceptance.words import Companies
 
-LIMIT_IN, LIMIT_OUT = "benchmark.limit.in", "benchmark.limit.out"
-PARTITIONS = 3  # what a tenant's topics have by default
-# So little that the reader adds no more than 2 ms to a latency.
-FETCH_WAIT_MS = 4
-# The hub's own default: a frozen process that is thawed within it keeps its partitions.
-SESSION_SECONDS = 30
+PEERS = ("plain", "spring")
+PARTS = ("throughput", "latency", "http")
+# The plain service needs no more to show its pace.
+PLAIN_SHARE = 5
+WARM_SHARE = 2
 
 
 class Bench:
     """The measurements on one ready stack."""
 
-    def __init__(self, stack: Stack, companies: Companies, sync: Tail, limit: Tail) -> None:
+    def __init__(
+        self, stack: BenchStack, asked: argparse.Namespace, companies: Companies, hub_side: Side
+    ) -> None:
         self._stack = stack
+        self._asked = asked
         self._companies = companies
-        self._synced = sync
-        self._passed = limit
-        self._limit_sent = 0
-        self._orders = f"crossroads.orders.{companies.origin}"
-        self._sync = f"crossroads.sync.{companies.destination}"
+        self._hub = hub_side
 
-    def messages(self, count: int) -> list[Message]:
-        """So many orders nobody has sent before."""
-        orders = [self._companies.order() for _ in range(count)]
-        return [
-            Message(
-                order.number.encode(),
-                order.body,
-                command_headers(
-                    order.command_id, "order.create", partner=self._companies.destination
-                ),
-            )
-            for order in orders
-        ]
+    async def throughput(self, limit: Limit, peers: list[Side]) -> dict[str, Any]:
+        """Alternating rounds, after one to warm every partition and every process."""
+        count = self._asked.orders
+        runs: dict[str, list[Run]] = {}
+        for number in range(self._asked.rounds + 1):
+            orders = count if number else count // WARM_SHARE
+            fresh = messages(self._companies, orders)
+            done = {
+                "hub": await hub_run(self._stack, self._hub, fresh),
+                "limit": await limit.run(fresh),
+            }
+            for peer in peers:
+                share = PLAIN_SHARE if peer.name == "plain" else 1
+                done[peer.name] = await run(self._stack, peer, fresh[: orders // share])
+            what = f"round {number}" if number else "to warm up"
+            say(f"{what}: " + ", ".join(f"{name} {r.rate:,.0f}/s" for name, r in done.items()))
+            if number:
+                for name, each in done.items():
+                    runs.setdefault(name, []).append(each)
+        best = {name: median(of) for name, of in runs.items()}
+        return {
+            "orders": count,
+            "rates": {name: [each.rate for each in of] for name, of in runs.items()},
+            "median": {name: _run(each) for name, each in best.items()},
+            "ratio": {
+                name: best["hub"].rate / each.rate for name, each in best.items() if name != "hub"
+            },
+        }
 
-    async def hub_run(self, count: int) -> Run:
-        """Fill the input topic while the intake is frozen, thaw it, wait for the last sync."""
-        before = self._synced.count
-        messages = self.messages(count)
-        stages = await self._stages()
-        intakes = [each.pid for each in self._stack.processes("order-intake")]
-        with frozen(intakes):
-            await fill(self._stack.kafka, self._orders, messages)
-            names = ("order-intake", "relay", "postgres", "broker")
-            cpu = Cpu({n: [each.pid for each in self._stack.processes(n)] for n in names})
-            began = time.monotonic()
-        seconds = await self._synced.reach(before + count) - began
-        used = cpu.used()
-        await self._stack.quiet()
-        after = await self._stages()
-        spent = {name: after[name] - stages.get(name, 0.0) for name in after}
-        return Run(count, seconds, used, spent)
+    async def latency(self, limit: Limit) -> dict[str, Any]:
+        """The hub's, and the limit's."""
+        asked = self._asked
+        steady = {"rate": asked.rate, "seconds": asked.seconds}
+        first = await latency(self._stack, self._hub, self._companies, **steady)
+        async with limit.running() as side:
+            second = await latency(self._stack, side, self._companies, **steady)
+        limit.passed(int(asked.rate * asked.seconds))
+        return {
+            "rate": asked.rate,
+            "hub": _latency(first),
+            "limit": _latency(second),
+            "ratio_p50": first.p50 / second.p50,
+            "ratio_p99": first.p99 / second.p99,
+        }
 
-    async def _stages(self) -> Counter[str]:
-        found: Counter[str] = Counter()
-        async with httpx.AsyncClient(trust_env=False) as client:
-            for url in self._stack.line["metrics"]["order-intake"]:
-                found.update(stages_of((await client.get(url)).text))
-        return found
-
-    async def limit_run(self, count: int) -> Run:
-        """The same with the limit pipeline, on topics of its own."""
-        async with self.limit() as pid:
-            before = self._passed.count
-            self._limit_sent += count
-            with frozen([pid]):
-                await fill(self._stack.kafka, LIMIT_IN, self.messages(count))
-                servers = {n: [each.pid for each in self._stack.processes(n)]
-                           for n in ("postgres", "broker")}  # fmt: skip
-                cpu = Cpu({"limit": [pid], **servers})
-                began = time.monotonic()
-            seconds = await self._passed.reach(before + count) - began
-            return Run(count, seconds, cpu.used())
-
-    @contextlib.asynccontextmanager
-    async def limit(self) -> AsyncIterator[int]:
-        """The limit pipeline's process, when it has caught up; its id."""
-        before = self._passed.count
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks.limit"),
-            *(self._stack.kafka, self._stack.line["database"], LIMIT_IN, LIMIT_OUT),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert process.stdout is not None
-        try:
-            assert await process.stdout.readline() == b"ready\n"
-            await self._passed.reach(before + self._limit_sent)
-            yield process.pid
-        finally:
-            process.terminate()
-            await asyncio.wait_for(process.wait(), 30)
-
-    async def hub_latency(self, rate: float, seconds: float) -> Latency:
-        """Accepted on the input topic to readable on the destination's, at a steady rate."""
-        return await self._latency(
-            self._orders, self._sync, lambda seen: seen.json["order"]["origin_order_number"],
-            rate, seconds,
+    async def http(self) -> dict[str, Any]:
+        """Creates over HTTP."""
+        asked = self._asked
+        return await over_http(
+            self._stack, self._companies, requests=asked.requests,
+            connections=asked.connections, rounds=asked.rounds,
         )  # fmt: skip
 
-    async def limit_latency(self, rate: float, seconds: float) -> Latency:
-        """The same through the limit pipeline."""
-        async with self.limit():
-            return await self._latency(
-                LIMIT_IN, LIMIT_OUT, lambda seen: (seen.key or b"").decode(), rate, seconds
-            )
-
-    async def _latency(
-        self, source: str, target: str, number: Callable[[Seen], str], rate: float, seconds: float
-    ) -> Latency:
-        messages = self.messages(int(rate * seconds))
-        there = (self._synced if target == self._sync else self._passed).count
-        accepted: dict[str, float] = {}
-        readable: dict[str, float] = {}
-        clock = time.monotonic
-        read = 0
-
-        def take(seen: Seen) -> None:
-            nonlocal read
-            read += 1
-            if read > there:
-                readable.setdefault(number(seen), seen.at)
-
-        async with (
-            sender(self._stack.kafka) as own,
-            reading(self._stack.kafka, [target], take, fetch_wait_ms=FETCH_WAIT_MS),
-        ):
-            await until(lambda: read >= there, "the reader to catch up")
-            began = clock()
-            for n, each in enumerate(messages):
-                await asyncio.sleep(max(0.0, began + n / rate - clock()))
-                await own.send(source, each.key, each.value, each.headers)
-                accepted[each.key.decode()] = clock()
-            await until(lambda: len(readable) == len(messages), "the last record")
-        # A record can be read before its sender has its acknowledgement: that is no time at all.
-        return Latency.of([max(0.0, readable[key] - at) for key, at in accepted.items()])
+    async def memory(self) -> dict[int, dict[str, float]]:
+        """Before, and as the long run goes."""
+        said = "memory: so many more orders pass the hub: "
+        say(f"{said}{self._asked.memory_orders:,}")
+        begun = {0: resident(self._stack)}
+        return begun | await long_run(
+            self._stack, self._hub, self._companies, self._asked.memory_orders
+        )
 
 
-@contextlib.contextmanager
-def frozen(pids: list[int]) -> Any:
-    """Processes that do nothing until the end of the block."""
-    for pid in pids:
-        psutil.Process(pid).send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            psutil.Process(pid).send_signal(signal.SIGCONT)
-
-
-async def measure(stack: Stack, asked: argparse.Namespace) -> dict[str, Any]:
+async def measure(stack: BenchStack, asked: argparse.Namespace) -> dict[str, Any]:
+    """All that is asked for, on a stack that is ready."""
     companies = Companies(asked.seed)
-    async with sender(stack.kafka) as own:
-        await seed_reference(stack.kafka, own, companies)
-    await make(stack.kafka, LIMIT_IN, LIMIT_OUT, partitions=PARTITIONS)
-    sync = f"crossroads.sync.{companies.destination}"
-    async with tail(stack.kafka, sync) as synced, tail(stack.kafka, LIMIT_OUT) as passed:
-        bench = Bench(stack, companies, synced, passed)
-        # The first records of a partition cost a broker more.
-        await bench.hub_run(asked.orders // 10)
-        await bench.limit_run(asked.orders // 10)
-        hub, limit = [], []
-        for number in range(asked.rounds):
-            hub.append(await bench.hub_run(asked.orders))
-            limit.append(await bench.limit_run(asked.orders))
-            print(f"round {number + 1}: hub {hub[-1].rate:,.0f}/s, limit {limit[-1].rate:,.0f}/s",
-                  file=sys.stderr)  # fmt: skip
-        hub_latency = await bench.hub_latency(asked.rate, asked.seconds)
-        limit_latency = await bench.limit_latency(asked.rate, asked.seconds)
-        await stack.audit()
-    best, least = median(hub), median(limit)
-    return {
-        "orders": asked.orders,
-        "throughput": {
-            "hub": {
-                "orders_per_second": best.rate,
-                "cpu_us_per_order": best.cpu_us,
-                "stage_us_per_order": best.stage_us,
-            },
-            "limit": {"records_per_second": least.rate, "cpu_us_per_record": least.cpu_us},
-            "ratio": best.rate / least.rate,
-        },
-        "latency_ms": {
-            "rate": asked.rate,
-            "hub": vars_of(hub_latency),
-            "limit": vars_of(limit_latency),
-            "ratio_p50": hub_latency.p50 / limit_latency.p50,
-            "ratio_p99": hub_latency.p99 / limit_latency.p99,
-        },
-    }
+    await stack.refer(companies)
+    names = ["limit", *asked.peers]
+    own_topics = [topic for name in names for topic in topics(name)]
+    await make(stack.kafka, *own_topics, partitions=PARTITIONS)
+    found: dict[str, Any] = {"broker": stack.broker, "left_out": asked.left_out}
+    async with contextlib.AsyncExitStack() as until_end:
+        enter = until_end.enter_async_context
+        sync = f"crossroads.sync.{companies.destination}"
+        hub_side = hub(stack, companies, await enter(tail(stack.kafka, sync)))
+        limit = Limit(stack, await enter(tail(stack.kafka, topics("limit")[1])))
+        bench = Bench(stack, asked, companies, hub_side)
+        if "throughput" in asked.parts:
+            async with contextlib.AsyncExitStack() as meanwhile:
+                running = []
+                for name in asked.peers:
+                    counted = await enter(tail(stack.kafka, topics(name)[1]))
+                    start = {"plain": plain, "spring": java}[name](stack, companies, counted)
+                    running.append(await meanwhile.enter_async_context(start))
+                found["throughput"] = await bench.throughput(limit, running)
+        if "latency" in asked.parts:
+            found["latency_ms"] = await bench.latency(limit)
+        if "http" in asked.parts:
+            found["http"] = await bench.http()
+        if asked.memory_orders:
+            found["memory_mb"] = await bench.memory()
+        await stack.quiet()
+    await stack.audit()
+    return found
 
 
-def vars_of(latency: Latency) -> dict[str, float]:
-    return {"p50": latency.p50, "p99": latency.p99, "worst": latency.worst}
+def say(text: str) -> None:
+    """Talk, beside the data."""
+    print(text, file=sys.stderr, flush=True)
 
 
-def tell(found: dict[str, Any]) -> None:
-    throughput, latency = found["throughput"], found["latency_ms"]
-    print(f"create, topic to topic, {found['orders']:,} orders a round, the median round:")
-    print(f"  hub    {throughput['hub']['orders_per_second']:9,.0f} orders/s")
-    print(f"  limit  {throughput['limit']['records_per_second']:9,.0f} records/s")
-    print(f"  ratio  {throughput['ratio']:9.2f}")
-    for side, name in (("hub", "cpu_us_per_order"), ("limit", "cpu_us_per_record")):
-        used = ", ".join(f"{n} {us:.0f}" for n, us in throughput[side][name].items())
-        print(f"  CPU, µs each, {side}: {used}; sum {sum(throughput[side][name].values()):.0f}")
-    stages = ", ".join(f"{n} {us:.0f}" for n, us in throughput["hub"]["stage_us_per_order"].items())
-    print(f"  order-intake, µs an order by the clock: {stages}")
-    print(f"accepted to readable at {latency['rate']:g} orders/s, ms:")
-    for side in ("hub", "limit"):
-        of = latency[side]
-        print(f"  {side:6} p50 {of['p50']:6.1f}   p99 {of['p99']:6.1f}   worst {of['worst']:6.1f}")
-    print(f"  ratio  p50 {latency['ratio_p50']:6.1f}   p99 {latency['ratio_p99']:6.1f}")
+def _run(of: Run) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "records_per_second": of.rate, "records": of.records, "cpu_us_per_record": of.cpu_us
+    }  # fmt: skip
+    return told | ({"stage_us_per_order": of.stage_us} if of.stages else {})
+
+
+def _latency(of: Latency) -> dict[str, float]:
+    return {"p50": of.p50, "p99": of.p99, "worst": of.worst}
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    add = parser.add_argument
+    add("--broker", choices=("kafka", "tansu"), help="kafka, where Java and Maven are there")
+    add("--orders", type=int, default=10_000, help="orders a round")
+    add("--rounds", type=int, default=3)
+    add("--rate", type=float, default=50, help="orders a second, for the latency")
+    add("--seconds", type=float, default=20, help="how long at that rate")
+    add("--requests", type=int, default=2_000, help="HTTP requests a round")
+    add("--connections", type=int, default=32, help="HTTP requests at a time")
+    add("--memory-orders", type=int, default=0, help="a long run; memory is told on the way")
+    add("--intakes", type=int, default=1, help="order-intake processes")
+    add("--only", choices=PARTS, action="append", help="what to measure; repeatable")
+    add("--without", choices=PEERS, action="append", default=[], help="a peer to leave out")
+    add("--seed", type=int, default=1)
+    add("--json", action="store_true", help="the figures as one object")
+    asked = parser.parse_args()
+    asked.parts = asked.only or ([] if asked.memory_orders else list(PARTS))
+    asked.left_out = {}
+    if asked.broker is None:
+        why = unavailable()
+        asked.broker = "kafka" if why is None else "tansu"
+        if why is not None:
+            asked.left_out["Apache Kafka"] = why
+    asked.peers = [name for name in PEERS if name not in asked.without]
+    if "spring" in asked.peers and (why := spring.missing(asked.broker)):
+        asked.peers.remove("spring")
+        asked.left_out["the Spring service"] = why
+    return asked
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--orders", type=int, default=10_000, help="orders a round")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rate", type=float, default=50, help="orders a second, for the latency")
-    parser.add_argument("--seconds", type=float, default=20, help="how long at that rate")
-    parser.add_argument("--intakes", type=int, default=1, help="order-intake processes")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="the figures as one object")
-    asked = parser.parse_args()
+    """Start a stack, measure, print, end it."""
+    asked = _asked()
+    for what, why in asked.left_out.items():
+        say(f"left out: {what}: {why}")
+    if "spring" in asked.peers and "throughput" in asked.parts:
+        spring.build()
     began = time.monotonic()
-    with running_stack(session_seconds=SESSION_SECONDS, order_intake=asked.intakes) as stack:
+    with bench_stack(asked.broker, intakes=asked.intakes) as stack:
         found = asyncio.run(measure(stack, asked))
+    found["intakes"] = asked.intakes
     if asked.json:
         print(json.dumps(found, indent=2))
     else:
         tell(found)
-    print(f"took {time.monotonic() - began:.0f} s", file=sys.stderr)
+    say(f"took {time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":

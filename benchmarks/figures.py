@@ -78,6 +78,7 @@ def median(runs: Sequence[Run]) -> Run:
 
 
 def _seconds(pid: int) -> float:
+    """Of a process and its children, those that ended among them."""
     process = psutil.Process(pid)
     found = 0.0
     for each in [process, *process.children(recursive=True)]:
@@ -85,5 +86,5 @@ def _seconds(pid: int) -> float:
             times = each.cpu_times()
         except psutil.NoSuchProcess:
             continue
-        found += times.user + times.system
+        found += times.user + times.system + times.children_user + times.children_system
     return found

@@ -12,7 +12,9 @@ import signal
 import sys
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from benchmarks.topics import partitions_of
 
 BATCH = 1000
 # As the hub's stream waits: the embedded broker answers an empty fetch after half of it.
@@ -45,9 +47,7 @@ async def main(kafka: str, dsn: str, source: str, target: str) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", max_request_size=8 << 20)
     await consumer.start()
     await producer.start()
-    await consumer.topics()
-    partitions = sorted(consumer.partitions_for_topic(source) or ())
-    consumer.assign([TopicPartition(source, each) for each in partitions])
+    consumer.assign(await partitions_of(kafka, source))
     print("ready", flush=True)
     try:
         while not ended.is_set():

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -12,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from tests.acceptance.wire import Headers
 
 DEADLINE_SECONDS = 120.0
+APPEARING_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,28 @@ async def make(kafka: str, *topics: str, partitions: int) -> None:
     await admin.start()
     try:
         await admin.create_topics([NewTopic(topic, partitions, 1) for topic in topics])
+    finally:
+        await admin.close()
+
+
+async def partitions_of(kafka: str, topic: str) -> list[TopicPartition]:
+    """The partitions of a topic that is there.
+
+    Asked of the broker: a consumer of Apache Kafka knows no topic that it has not subscribed to.
+    Right after a topic was made the broker may not know it yet.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        deadline = time.monotonic() + APPEARING_SECONDS
+        while True:
+            (described,) = await admin.describe_topics([topic])
+            found = described["partitions"]
+            if found and not any(each["error_code"] for each in found):
+                numbers = sorted(each["partition"] for each in found)
+                return [TopicPartition(topic, number) for number in numbers]
+            assert time.monotonic() < deadline, f"no topic {topic}: {described}"
+            await asyncio.sleep(0.05)
     finally:
         await admin.close()
 
@@ -75,26 +99,42 @@ class Tail:
 
 
 @contextlib.asynccontextmanager
-async def tail(kafka: str, topic: str) -> AsyncIterator[Tail]:
-    """A tail of a topic that is there, until the end of the block."""
-    consumer = AIOKafkaConsumer(
+async def consumer(
+    kafka: str, topic: str, *, fetch_wait_ms: int = 500
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """Reads a topic that is there, from its beginning, until the end of the block."""
+    found = AIOKafkaConsumer(
         bootstrap_servers=kafka,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        isolation_level="read_committed",
         max_partition_fetch_bytes=8 << 20,
+        fetch_max_wait_ms=fetch_wait_ms,
     )
-    await consumer.start()
+    await found.start()
     try:
-        await consumer.topics()
-        partitions = sorted(consumer.partitions_for_topic(topic) or ())
-        consumer.assign([TopicPartition(topic, each) for each in partitions])
-        found = Tail()
-        task = asyncio.create_task(found.follow(consumer))
-        try:
-            yield found
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        found.assign(await partitions_of(kafka, topic))
+        yield found
     finally:
-        await consumer.stop()
+        await found.stop()
+
+
+@contextlib.asynccontextmanager
+async def tail(kafka: str, topic: str) -> AsyncIterator[Tail]:
+    """A tail of a topic that is there, until the end of the block."""
+    async with consumer(kafka, topic) as own:
+        found = Tail()
+        async with meanwhile(found.follow(own)):
+            yield found
+
+
+@contextlib.asynccontextmanager
+async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Something that goes on until the end of the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

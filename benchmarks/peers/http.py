@@ -1,0 +1,56 @@
+"""The plain HTTP service: it validates with the hub's schema, inserts, and answers. Nothing else.
+
+    python -m benchmarks.peers.http DSN PORT
+
+FastAPI and asyncpg on uvicorn, one process, loopback. No Kafka, no mapping, no idempotency.
+"""
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+
+import asyncpg
+import orjson
+import uvicorn
+from fastapi import FastAPI, Request
+
+from schemas.orders import CreateOrder
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS benchmark_http_orders (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    origin_number text NOT NULL UNIQUE,
+    document json NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+INSERT = "INSERT INTO benchmark_http_orders (origin_number, document) VALUES ($1, $2) RETURNING id"
+
+
+def application(dsn: str) -> FastAPI:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with asyncpg.create_pool(dsn) as pool:
+            await pool.execute(TABLE)
+            app.state.pool = pool
+            yield
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.post("/orders")
+    async def create(order: CreateOrder, request: Request) -> dict[str, int | str]:
+        document = orjson.dumps(order).decode()
+        number = order["origin_order_number"]
+        return {
+            "status": "stored",
+            "id": await request.app.state.pool.fetchval(INSERT, number, document),
+        }
+
+    return app
+
+
+if __name__ == "__main__":
+    uvicorn.run(
+        application(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2]), log_level="warning",
+        access_log=False,
+    )  # fmt: skip

@@ -1,0 +1,68 @@
+"""The figures in words, each beside what it was compared to."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def tell(found: Mapping[str, Any]) -> None:
+    """Print what was measured."""
+    broker = {"kafka": "Apache Kafka", "tansu": "the embedded broker"}[found["broker"]]
+    print(f"on {broker}, order-intake processes: {found['intakes']}")
+    if "throughput" in found:
+        _throughput(found["throughput"])
+    if "latency_ms" in found:
+        _latency(found["latency_ms"])
+    if "http" in found:
+        _http(found["http"])
+    if "memory_mb" in found:
+        _memory(found["memory_mb"])
+    for what, why in found["left_out"].items():
+        print(f"left out: {what}: {why}")
+
+
+def _throughput(found: Mapping[str, Any]) -> None:
+    print(f"create, topic to topic, {found['orders']:,} orders a round, the median round:")
+    for name, run in found["median"].items():
+        rates = found["rates"][name]
+        ratio = f"hub/{name} {found['ratio'][name]:5.2f}" if name != "hub" else ""
+        spread = f"({min(rates):,.0f} to {max(rates):,.0f})"
+        print(f"  {name:7}{run['records_per_second']:9,.0f} a second {spread:20} {ratio}")
+    print("CPU, µs each:")
+    for name, run in found["median"].items():
+        print(f"  {name:7} {_cpu(run['cpu_us_per_record'])}")
+    stages = found["median"]["hub"]["stage_us_per_order"].items()
+    told = ", ".join(f"{name} {spent:.0f}" for name, spent in stages)
+    print(f"order-intake, µs an order by the clock: {told}")
+
+
+def _latency(found: Mapping[str, Any]) -> None:
+    print(f"accepted to readable at {found['rate']:g} orders/s, ms:")
+    for name in ("hub", "limit"):
+        of = found[name]
+        print(f"  {name:7} p50 {of['p50']:6.1f}   p99 {of['p99']:6.1f}   worst {of['worst']:6.1f}")
+    print(f"  ratio   p50 {found['ratio_p50']:6.1f}   p99 {found['ratio_p99']:6.1f}")
+
+
+def _http(found: Mapping[str, Any]) -> None:
+    print(f"create over HTTP with wait, {found['connections']} at a time, the median round:")
+    for name in ("hub", "plain"):
+        of = found[name]
+        print(
+            f"  {name:7}{of['requests_per_second']:9,.0f} a second   p50 {of['p50_ms']:6.1f} ms"
+            f"   p99 {of['p99_ms']:6.1f} ms"
+        )
+        print(f"          CPU, µs each: {_cpu(of['cpu_us_per_request'])}")
+    print(f"  ratio  {found['ratio']:9.2f}")
+
+
+def _memory(found: Mapping[int, Mapping[str, float]]) -> None:
+    names = list(next(iter(found.values())))
+    print("memory of the hub's processes, resident MB, after so many orders more:")
+    print("  " + " " * 9 + "".join(f"{name:>17}" for name in names))
+    for orders, held in found.items():
+        print(f"  {orders:9,}" + "".join(f"{held.get(name, 0):17.1f}" for name in names))
+
+
+def _cpu(used: Mapping[str, float]) -> str:
+    each = ", ".join(f"{name} {us:.0f}" for name, us in used.items())
+    return f"{each}; sum {sum(used.values()):.0f}"

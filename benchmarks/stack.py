@@ -1,0 +1,82 @@
+"""A stack to measure: on the broker that is asked for, in a directory of its own."""
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.acceptance.stack import COMMAND, Stack
+from tests.acceptance.words import Companies
+
+# The hub's own default: a frozen process that is thawed within it keeps its partitions.
+SESSION_SECONDS = 30
+# Of the hub; what else the stack starts serves all sides.
+SERVICES = ("order-intake", "relay", "gateway", "reference-data")
+SERVERS = ("postgres", "broker")
+
+
+@dataclass(slots=True)
+class BenchStack(Stack):
+    """`crossroads up --json` on a broker."""
+
+    broker: str = "tansu"
+
+    def start(self) -> None:
+        """Start, and return when the line says that all is ready."""
+        words = [
+            part
+            for name, count in self.replicas.items()
+            for part in ("--replicas", f"{name}={count}")
+        ]
+        with (self.data.parent / f"{self.data.name}.talk").open("ab") as talk:
+            self._process = subprocess.Popen(
+                [*COMMAND, "up", "--data", str(self.data), "--broker", self.broker, "--json",
+                 *words],
+                stdout=subprocess.PIPE, stderr=talk, text=True, env=self._environment(),
+            )  # fmt: skip
+        self.line = json.loads(self._first_line())
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it was started and not yet ended."""
+        return self._process is not None
+
+    async def refer(self, companies: Companies) -> None:
+        """Apply all reference data of two companies, as an operator would."""
+        lists: dict[str, list[Any]] = {}
+        for upsert in companies.reference():
+            lists.setdefault(f"{upsert.kind}s", []).append(upsert.body)
+        file = self.data.parent / f"{companies.tag}.json"
+        file.write_text(json.dumps(lists))
+        code, data, talk = await self.run("reference", "apply", str(file))
+        assert code == 0, data + talk
+
+    def pids(self, *names: str) -> dict[str, list[int]]:
+        """The processes of these names, by name."""
+        return {name: [each.pid for each in self.processes(name)] for name in names}
+
+
+@contextlib.contextmanager
+def bench_stack(broker: str, *, intakes: int) -> Iterator[BenchStack]:
+    """A ready stack; it is ended, and its directory removed."""
+    # Below /tmp itself: PostgreSQL's user must reach it.
+    home = Path(tempfile.mkdtemp(prefix="crossroads-bench-"))
+    home.chmod(0o755)
+    stack = BenchStack(home / "data", {"order-intake": intakes}, SESSION_SECONDS, broker=broker)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        if stack.is_up:
+            try:
+                stack.stop()
+            except AssertionError as fault:
+                # It must not hide why the block ended.
+                print(f"the stack did not end well: {fault}", file=sys.stderr)
+        shutil.rmtree(home, ignore_errors=True)
