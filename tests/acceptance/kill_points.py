@@ -1,0 +1,330 @@
+"""One story of orders, told again and again while a process fails at one step of it after another.
+
+Two companies on a database and a broker of the test's own servers; order-intake and the relay are
+the real processes, forked from a warm one and led through proxies that count what they say.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from services.domain.accounting import problems
+from services.local.brokers import Tansu
+from services.local.ports import Ports
+from services.local.supervisor import Supervisor
+from services.records import accounting
+from tests.acceptance.kill_points_steps import (
+    BATCH,
+    KILLED,
+    LANE_TURN,
+    RELAY_ROUND,
+    BatchSteps,
+    Point,
+    RelaySteps,
+    TurnSteps,
+)
+from tests.acceptance.kill_points_wire import BEFORE, Doors, leave_group
+from tests.acceptance.ledger import Expected, Ledger
+from tests.acceptance.stack import eventually, lives, until
+from tests.acceptance.wire import Headers, command_headers, reading
+from tests.acceptance.words import Companies, Order, Upsert
+from tests.integration.hub import Hub, hub
+
+INTAKE, RELAY = "order-intake", "relay"
+SECONDS = 40.0
+
+
+@dataclass(slots=True)
+class Scene:
+    """Everything that is needed to tell the story once more."""
+
+    kafka: str
+    home: Path
+    zygote: subprocess.Popen[str]
+    doors: dict[str, Doors]
+    hub: Hub
+    companies: Companies
+    ledger: Ledger
+    producer: AIOKafkaProducer
+    seed: int
+    deployment: str
+    pids: dict[str, int] = field(default_factory=dict)
+    down: set[str] = field(default_factory=set)
+    stories: int = 0
+
+    # Processes.
+
+    def fork(self, service: str) -> None:
+        """Begin a life of a service."""
+        doors = self.doors[service]
+        environment = {
+            "CROSSROADS_DATABASE_URL": doors.dsn,
+            "CROSSROADS_KAFKA_BOOTSTRAP_SERVERS": doors.kafka,
+            "CROSSROADS_DEPLOYMENT": self.deployment,
+            # The embedded broker lets a member in after half of it.
+            "CROSSROADS_SESSION_TIMEOUT_SECONDS": "2",
+        }
+        order = {"service": service, "log": str(self.home / service), "environment": environment}
+        assert self.zygote.stdin is not None
+        assert self.zygote.stdout is not None
+        self.zygote.stdin.write(json.dumps(order) + "\n")
+        self.zygote.stdin.flush()
+        self.down.discard(service)
+        self.pids[service] = int(self.zygote.stdout.readline())
+
+    def kill(self, service: str) -> None:
+        """SIGKILL."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pids[service], signal.SIGKILL)
+
+    async def buried(self, service: str) -> None:
+        """Wait until the killed process is gone, and the group knows."""
+        pid = self.pids[service]
+        await until(lambda: not lives(pid), f"{service} to be dead", SECONDS)
+        gate = self.doors[service].gate
+        if gate.member is not None:
+            await leave_group(self.kafka, gate.member)
+            gate.member = None
+
+    def told(self, service: str) -> str:
+        """The end of a service's log."""
+        log = self.home / service
+        return "\n".join(log.read_text().splitlines()[-12:]) if log.exists() else ""
+
+    # The story.
+
+    async def tell(self, chapter: str, point: Point | None = None) -> list[str] | None:
+        """The whole story, with a fault at a point of one chapter; then everything is checked.
+
+        The steps of the chapter that were seen; None where there was no such point this time.
+        """
+        self.stories += 1
+        # The same draw each time, or the steps would not be the same.
+        self.companies.rng.seed(self.seed)
+        service = RELAY if chapter == RELAY_ROUND else INTAKE
+        gate = self.doors[service].gate
+        at, side = (None, BEFORE) if point is None else (point.at, point.side)
+
+        def happens() -> None:
+            if point is not None and point.fault == KILLED:
+                self.kill(service)
+
+        plain, late = self._orders()
+        if chapter == RELAY_ROUND:
+            self.down.add(RELAY)
+            self.kill(RELAY)
+            await self.buried(RELAY)
+        if chapter == BATCH:
+            gate.arm(BatchSteps(self.companies.tag), at, side, happens)
+        await self._produce(plain, late)
+        await self._taken([order.command_id for order in (*plain, late)])
+        if chapter == LANE_TURN:
+            gate.arm(TurnSteps(), at, side, happens)
+        # At once: one waking and one turn, whoever is quicker.
+        upserts = self.companies.late(self.stories)
+        await self.hub.process(*(_record(self.hub, upsert) for upsert in upserts))
+        if chapter == RELAY_ROUND:
+            await self._decided()
+            gate.arm(RelaySteps(), at, side, happens)
+            self.fork(RELAY)
+        await self._settled()
+        labels = gate.disarm()
+        await self.judge()
+        return None if at is not None and not gate.fired.is_set() else labels
+
+    async def _keep_running(self) -> None:
+        """What a supervisor does: whoever ended by itself is started anew."""
+        for service, pid in self.pids.items():
+            if service not in self.down and not lives(pid):
+                await self.buried(service)
+                self.fork(service)
+
+    async def judge(self) -> None:
+        """All guarantees on all that was ever told, and the books."""
+        self.ledger.check()
+        async with (
+            self.hub.pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            books = await accounting.count(connection)
+            repaired = await connection.fetchval("SELECT count(*) FROM lane_repairs")
+        assert problems(books) == []
+        create = books.operations["order.create"]
+        assert (create.waiting, create.failed, repaired) == (0, 0, 0), books
+
+    def _orders(self) -> tuple[list[Order], Order]:
+        companies, ledger, now = self.companies, self.ledger, time.monotonic()
+        plain = [companies.order() for _ in range(2)]
+        late = companies.order(late=self.stories)
+        for order in plain:
+            ledger.expect(Expected(order.command_id, "done", None, now, order))
+        ledger.expect(Expected(late.command_id, "done", None, now, late, late=True))
+        again = companies.same_number(plain[0])
+        refused = "request.order_already_exists"
+        ledger.expect(Expected(again.command_id, "refused", refused, now))
+        return [*plain, again], late
+
+    async def _produce(self, plain: list[Order], late: Order) -> None:
+        """One produced batch: a gap, a further copy, a number given again, a broken record."""
+        batch = self.producer.create_batch()
+        broken = f"{self.companies.tag}-broken-{self.stories}".encode()
+        self.ledger.broken[broken] = "not-json"
+        partner = self.companies.destination
+
+        def append(id_: str, key: bytes, value: bytes) -> None:
+            headers: Headers = command_headers(id_, "order.create", partner=partner)
+            batch.append(key=key, value=value, timestamp=None, headers=headers)
+
+        for order in (*plain[:2], late, plain[0], plain[2]):
+            append(order.command_id, order.number.encode(), order.body)
+        append(f"create-{broken.decode()}", broken, b'{"cut')
+        batch.close()
+        topic = f"crossroads.orders.{self.companies.origin}"
+        await (await self.producer.send_batch(batch, topic, partition=0))
+
+    async def _taken(self, ids: list[str]) -> None:
+        """Wait until these commands were accepted."""
+
+        async def taken() -> bool:
+            query = "SELECT count(*) FROM commands WHERE command_id = ANY($1)"
+            return bool(await self.hub.pool.fetchval(query, ids) == len(set(ids)))
+
+        await self._until(taken, "the commands to be taken")
+
+    async def _decided(self) -> None:
+        """Wait until no command waits."""
+
+        async def decided() -> bool:
+            query = "SELECT count(*) FROM commands WHERE outcome = 'waiting'"
+            return not await self.hub.pool.fetchval(query)
+
+        await self._until(decided, "the commands to be decided")
+
+    async def _settled(self) -> None:
+        """Wait until everything that was sent has its answers and the outbox is empty."""
+
+        async def settled() -> bool:
+            query = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_parked)"
+            return not self.ledger.unsettled() and not await self.hub.pool.fetchval(query)
+
+        await self._until(settled, "everything to be told")
+
+    async def _until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+        async def attempt() -> bool:
+            await self._keep_running()
+            return await condition()
+
+        try:
+            await eventually(attempt, what, SECONDS)
+        except AssertionError as error:
+            told = [self.told(service) for service in (INTAKE, RELAY)]
+            raise AssertionError("\n".join([str(error), *self.ledger.unsettled(), *told])) from None
+
+
+@contextlib.asynccontextmanager
+async def own_broker(home: Path) -> AsyncIterator[str]:
+    """An embedded broker that nobody else uses: a pattern reads all topics there are."""
+    broker = Tansu(home, Ports().take(), home)
+    await broker.prepare()
+    supervisor = Supervisor(home)
+    supervisor.add(broker.program(environment=dict(os.environ), stage=0, after_start=None))
+    await supervisor.wait_ready(["broker"], seconds=60)
+    try:
+        yield broker.bootstrap_servers
+    finally:
+        await supervisor.stop()
+
+
+@contextlib.asynccontextmanager
+async def scene(
+    dsn: str, kafka: str, home: Path, zygote: subprocess.Popen[str], seed: int
+) -> AsyncIterator[Scene]:
+    """Two new companies, all their reference data in force, order-intake and the relay at work."""
+    companies = Companies(seed)
+    ledger = Ledger(companies)
+    await _topics(kafka, [*ledger.topics, "crossroads.results.operator"])
+    async with contextlib.AsyncExitStack() as stack:
+        own = await stack.enter_async_context(hub(dsn))
+        for upsert in companies.reference():
+            await own.process(_record(own, upsert))
+        while await own.drain():
+            pass
+        doors = {name: Doors(dsn, kafka) for name in (INTAKE, RELAY)}
+        for each in doors.values():
+            await stack.enter_async_context(each.open())
+        producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all")
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        deployment = f"kp-{companies.tag}"
+        found = Scene(
+            kafka, home, zygote, doors, own, companies, ledger, producer, seed, deployment
+        )
+        await stack.enter_async_context(reading(kafka, ledger.topics, ledger.take))
+        stack.push_async_callback(_ended, found)
+        for service in (INTAKE, RELAY):
+            found.fork(service)
+        yield found
+
+
+async def _ended(scene: Scene) -> None:
+    for service in scene.pids:
+        scene.kill(service)
+        await scene.buried(service)
+
+
+@contextlib.contextmanager
+def warm_process() -> Iterator[subprocess.Popen[str]]:
+    """What every life of a service is forked from."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "tests.acceptance.kill_points_zygote"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={
+            **{key: each for key, each in os.environ.items() if not key.startswith("CROSSROADS_")},
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        },
+    )
+    try:
+        yield process
+    finally:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+
+
+async def _topics(kafka: str, names: list[str]) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        existing = set(await admin.list_topics())
+        await admin.create_topics([NewTopic(name, 1, 1) for name in names if name not in existing])
+
+        async def led() -> bool:
+            found = await admin.describe_topics(names)
+            return all(not each["error_code"] and each["partitions"] for each in found) and all(
+                not part["error_code"] for each in found for part in each["partitions"]
+            )
+
+        # Apache Kafka needs a moment to lead what it just made.
+        await eventually(led, "the topics to be led", SECONDS)
+    finally:
+        await admin.close()
+
+
+def _record(own: Hub, upsert: Upsert) -> Any:
+    return own.record(f"reference.upsert-{upsert.kind}", upsert.body, command_id=upsert.id)

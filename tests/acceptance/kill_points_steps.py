@@ -1,0 +1,120 @@
+"""Which statements, requests and answers are the steps of a batch, a lane turn, a relay round."""
+
+from dataclasses import dataclass
+
+from tests.acceptance.kill_points_wire import AFTER, BEFORE, FETCH, OFFSET_COMMIT, PRODUCE
+
+BATCH, LANE_TURN, RELAY_ROUND = CHAPTERS = ("batch", "lane turn", "relay round")
+KILLED, CUT = FAULTS = ("killed", "cut off")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where something fails: the number and the side of a step; and how.
+
+    KILLED: the process gets SIGKILL. CUT: the connection is lost, and the process lives.
+    """
+
+    chapter: str
+    at: int
+    label: str
+    side: str
+    fault: str
+
+    def __str__(self) -> str:
+        return f"{self.chapter}, {self.fault} {self.side} step {self.at} ({self.label[:60]})"
+
+
+def points_of(chapter: str, labels: list[str]) -> list[Point]:
+    """Every point of a chapter with these steps."""
+    return [
+        Point(chapter, at, label, side, fault)
+        for at, label in enumerate(labels)
+        # What the broker sends by itself has one side: it is not delivered.
+        for side in ((BEFORE,) if label.startswith("answer") else (BEFORE, AFTER))
+        for fault in FAULTS
+    ]
+
+
+class BatchSteps:
+    """The batch: its fetch, every statement of its transaction, and the group's offset."""
+
+    def __init__(self, tag: str) -> None:
+        self._tag = tag.encode()
+        self._session: int | None = None
+        self._fetched = self._over = False
+
+    def statement(self, session: int, text: str) -> bool:
+        # Placing locks marks, too, but not when the records are there already.
+        if (
+            self._fetched
+            and self._session is None
+            and "from stream_positions p join unnest" in text
+        ):
+            self._session = session
+        if session != self._session or self._over:
+            return False
+        self._over = text.startswith("COMMIT")
+        return True
+
+    def request(self, key: int, _: bytes) -> bool:
+        return key == OFFSET_COMMIT and self._over
+
+    def answer(self, key: int, body: bytes) -> bool:
+        if key != FETCH or self._fetched or self._tag not in body:
+            return False
+        self._fetched = True
+        return True
+
+
+class TurnSteps:
+    """Waking who waited on a closed gap, and the turn that follows, to the turn's commit."""
+
+    def __init__(self) -> None:
+        self._inside: set[int] = set()
+        self._turns = False
+        self._over = False
+
+    def statement(self, session: int, text: str) -> bool:
+        if self._over:
+            return False
+        turn = text.startswith("SELECT l.id, l.order_id, l.tenant_id")
+        if turn or text.startswith("SELECT w.order_id FROM gap_waiters AS w JOIN orders"):
+            self._inside.add(session)
+            self._turns = self._turns or turn
+        if session not in self._inside:
+            return False
+        if text.startswith("COMMIT"):
+            self._inside.discard(session)
+            self._over = self._turns
+        return True
+
+    def request(self, *_: object) -> bool:
+        return False
+
+    def answer(self, *_: object) -> bool:
+        return False
+
+
+class RelaySteps:
+    """A relay from its start: taking its shards, and rounds until nothing is left."""
+
+    _TIMED = ("SELECT 1", "SELECT count(*) AS records")
+
+    def __init__(self) -> None:
+        self._produced = 0
+        self._over = False
+
+    def statement(self, _: int, text: str) -> bool:
+        if self._over or text.startswith(self._TIMED):
+            return False
+        # Results go out last: what follows their deletion is an idle relay's.
+        self._over = self._produced > 1 and "DELETE FROM outbox" in text
+        return True
+
+    def request(self, key: int, _: bytes) -> bool:
+        self._produced += key == PRODUCE
+        return key == PRODUCE and not self._over
+
+    def answer(self, *_: object) -> bool:
+        return False
