@@ -198,6 +198,8 @@ class Relay:
             joining: set[int] = set()
             if self._any_parked and fetched.rows:
                 joining = await parking.joining(connection, fetched.rows)
+            if not fetched.rows and self._mark.asks:
+                self._mark.writing(await rows.writers(connection))
         if not fetched.rows:
             self._mark.advance(fetched.xmin, fetched.reached, None)
             return _POLL_SECONDS

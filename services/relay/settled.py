@@ -74,11 +74,11 @@ class SettledMark:
             self._next = claim
 
     def writing(self, writers: Collection[str]) -> None:
-        """These transactions hold the outbox's lock for writing, asked for after `deleted`."""
-        claim = self._claim
-        if claim is not None:
-            before = writers if claim.writers is None else claim.writers
-            claim.writers = frozenset(before) & frozenset(writers)
+        """These transactions hold the outbox's lock for writing; asked for after the fetch."""
+        for claim in (self._claim, self._next):
+            if claim is not None:
+                before = writers if claim.writers is None else claim.writers
+                claim.writers = frozenset(before) & frozenset(writers)
 
     def advance(self, xmin: int, reached: int | None, lowest_left: int | None) -> None:
         """Raise the mark as far as one round proves, after the round.
@@ -105,4 +105,4 @@ class SettledMark:
         self.value = max(self.value, proven)
         if proven == claim.last_id:
             self._claim, self._next = self._next, None
-            self._free = False
+            self._free = self._claim is not None and self._claim.free

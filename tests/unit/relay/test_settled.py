@@ -93,6 +93,39 @@ def test_once_the_locks_had_to_prove_they_are_asked_at_once_until_an_xmin_proves
     mark.deleted(last_id=20, xid=110)
     mark.advance(xmin=50, reached=None, lowest_left=None)
     assert (mark.value, mark.asks) == (10, True)
+    mark.deleted(last_id=25, xid=115)
+    mark.writing({"3/7"})
+    mark.advance(xmin=111, reached=None, lowest_left=None)
+    assert (mark.value, mark.asks) == (20, False)
+    mark.advance(xmin=116, reached=None, lowest_left=None)
+    assert mark.value == 25
+
+
+def test_the_newer_claim_knows_its_writers_when_its_turn_comes() -> None:
+    mark = SettledMark()
+    mark.deleted(last_id=10, xid=100)
+    for _ in range(3):
+        mark.advance(xmin=50, reached=None, lowest_left=None)
+    mark.writing({"3/7"})
+    mark.advance(xmin=50, reached=None, lowest_left=None)
+    mark.deleted(last_id=20, xid=110)
+    mark.writing(())
+    mark.advance(xmin=50, reached=None, lowest_left=None)
+    mark.advance(xmin=50, reached=None, lowest_left=None)
+    assert mark.value == 10
+    mark.advance(xmin=50, reached=None, lowest_left=None)
+    assert mark.value == 20
+
+
+def test_an_xmin_that_proves_ends_the_questions() -> None:
+    mark = SettledMark()
+    mark.deleted(last_id=10, xid=100)
+    for _ in range(3):
+        mark.advance(xmin=50, reached=None, lowest_left=None)
+    mark.writing(())
+    mark.advance(xmin=50, reached=None, lowest_left=None)
+    mark.deleted(last_id=20, xid=110)
+    mark.advance(xmin=50, reached=None, lowest_left=None)
     mark.advance(xmin=111, reached=None, lowest_left=None)
     mark.deleted(last_id=30, xid=120)
     assert (mark.value, mark.asks) == (20, False)
@@ -154,9 +187,9 @@ class Database:
                 self.visible -= gone
                 self.sent |= gone
                 mark.deleted(last_id, self.take_xid())
-                failing = yield
-                if mark.asks:
-                    mark.writing(self.writers())
+            failing = yield
+            if mark.asks:
+                mark.writing(self.writers())
             mark.advance(
                 xmin,
                 rows[-1] if len(above) > limit else None,
