@@ -4,12 +4,15 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import sys
 import time
 from typing import Any
 
 from benchmarks import spring
 from benchmarks.figures import Latency, Run, median
+from benchmarks.fill import Filled, gets
+from benchmarks.fill import fill as fill_tables
 from benchmarks.latency import latency
 from benchmarks.memory import long_run, resident
 from benchmarks.orders import messages
@@ -101,6 +104,32 @@ class Bench:
             self._stack, self._hub, self._companies, self._asked.memory_orders
         )
 
+    async def scale(self) -> dict[str, Any]:
+        """Cost an order on the table as it is and among many; then `get` by number."""
+        asked, runs = self._asked, dict[str, Run]()
+        filled: Filled | None = None
+        for state in ("before", "filled"):
+            if state == "filled":
+                say(f"fills the tables with {asked.scale:,} orders")
+                filled = await fill_tables(str(self._stack.line["database"]), asked.scale)
+            rounds = []
+            for number in range(asked.rounds + 1):
+                fresh = messages(self._companies, asked.orders)
+                done = await hub_run(self._stack, self._hub, fresh)
+                rounds += [done] if number else []
+            runs[state] = median(rounds)
+        assert filled is not None
+        cost = {state: sum(each.cpu_us.values()) for state, each in runs.items()}
+        return {
+            "orders": asked.scale,
+            "fill_seconds": filled.seconds,
+            "database_gigabytes": filled.gigabytes,
+            **{state: _run(each) for state, each in runs.items()},
+            "cost_ratio": cost["filled"] / cost["before"],
+            "rate_ratio": runs["filled"].rate / runs["before"].rate,
+            "get_ms": _latency(await gets(self._stack, self._companies, filled)),
+        }
+
 
 async def measure(stack: BenchStack, asked: argparse.Namespace) -> dict[str, Any]:
     """All that is asked for, on a stack that is ready."""
@@ -128,6 +157,8 @@ async def measure(stack: BenchStack, asked: argparse.Namespace) -> dict[str, Any
             found["latency_ms"] = await bench.latency(limit)
         if "http" in asked.parts:
             found["http"] = await bench.http()
+        if asked.scale:
+            found["scale"] = await bench.scale()
         if asked.memory_orders:
             found["memory_mb"] = await bench.memory()
         await stack.quiet()
@@ -162,13 +193,14 @@ def _asked() -> argparse.Namespace:
     add("--requests", type=int, default=2_000, help="HTTP requests a round")
     add("--connections", type=int, default=32, help="HTTP requests at a time")
     add("--memory-orders", type=int, default=0, help="a long run; memory is told on the way")
+    add("--scale", type=int, default=0, help="a table of so many orders, filled by COPY")
     add("--intakes", type=int, default=1, help="order-intake processes")
     add("--only", choices=PARTS, action="append", help="what to measure; repeatable")
     add("--without", choices=PEERS, action="append", default=[], help="a peer to leave out")
     add("--seed", type=int, default=1)
     add("--json", action="store_true", help="the figures as one object")
     asked = parser.parse_args()
-    asked.parts = asked.only or ([] if asked.memory_orders else list(PARTS))
+    asked.parts = asked.only or ([] if asked.memory_orders or asked.scale else list(PARTS))
     asked.left_out = {}
     if asked.broker is None:
         why = unavailable()
@@ -185,6 +217,8 @@ def _asked() -> argparse.Namespace:
 def main() -> None:
     """Start a stack, measure, print, end it."""
     asked = _asked()
+    # A topic has no leader for a moment after its creation, which the driver's clients report.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     for what, why in asked.left_out.items():
         say(f"left out: {what}: {why}")
     if "spring" in asked.peers and "throughput" in asked.parts:

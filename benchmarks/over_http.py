@@ -108,9 +108,9 @@ async def _plain(dsn: str) -> AsyncIterator[tuple[str, int]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.peers.http", dsn, str(port)
-    )
+    # FastAPI makes pydantic warn of an alias that it gives each body.
+    command = (sys.executable, "-W", "ignore", "-m", "benchmarks.peers.http")
+    process = await asyncio.create_subprocess_exec(*command, dsn, str(port))
     address = f"http://127.0.0.1:{port}"
     try:
         async with httpx.AsyncClient(base_url=address, trust_env=False) as client:

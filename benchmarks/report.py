@@ -16,6 +16,8 @@ def tell(found: Mapping[str, Any]) -> None:
         _http(found["http"])
     if "memory_mb" in found:
         _memory(found["memory_mb"])
+    if "scale" in found:
+        _scale(found["scale"])
     for what, why in found["left_out"].items():
         print(f"left out: {what}: {why}")
 
@@ -53,6 +55,20 @@ def _http(found: Mapping[str, Any]) -> None:
         )
         print(f"          CPU, µs each: {_cpu(of['cpu_us_per_request'])}")
     print(f"  ratio  {found['ratio']:9.2f}")
+
+
+def _scale(found: Mapping[str, Any]) -> None:
+    print(
+        f"among {found['orders']:,} orders (filled in {found['fill_seconds']:.0f} s,"
+        f" {found['database_gigabytes']:.1f} GB):"
+    )
+    for state in ("before", "filled"):
+        of = found[state]
+        rate = of["records_per_second"]
+        print(f"  {state:7}{rate:9,.0f} orders/s   CPU, µs each: {_cpu(of['cpu_us_per_record'])}")
+    print(f"  CPU filled/before {found['cost_ratio']:.2f}, pace {found['rate_ratio']:.2f}")
+    got = found["get_ms"]
+    print(f"  get by number, ms: p50 {got['p50']:.1f}   p99 {got['p99']:.1f}")
 
 
 def _memory(found: Mapping[int, Mapping[str, float]]) -> None:
