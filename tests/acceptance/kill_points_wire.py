@@ -150,7 +150,8 @@ class PostgresLine(Line):
                 side = gate.step(text) or side
         if side == BEFORE:
             self.fail()
-        self._withhold = side == AFTER
+        # asyncpg sends the rows of a COPY without waiting for the answer to its statement.
+        self._withhold = self._withhold or side == AFTER
         self._to_server.write(flight)
 
     async def answers(self) -> None:
