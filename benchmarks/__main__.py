@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import statistics
 import sys
 import time
 from typing import Any
@@ -67,7 +68,11 @@ class Bench:
             "rates": {name: [each.rate for each in of] for name, of in runs.items()},
             "median": {name: _run(each) for name, each in best.items()},
             "ratio": {
-                name: best["hub"].rate / each.rate for name, each in best.items() if name != "hub"
+                name: _ratios(
+                    [one.rate / other.rate for one, other in zip(runs["hub"], of, strict=True)]
+                )
+                for name, of in runs.items()
+                if name != "hub"
             },
         }
 
@@ -176,6 +181,11 @@ def _run(of: Run) -> dict[str, Any]:
         "records_per_second": of.rate, "records": of.records, "cpu_us_per_record": of.cpu_us
     }  # fmt: skip
     return told | ({"stage_us_per_order": of.stage_us} if of.stages else {})
+
+
+def _ratios(of: list[float]) -> dict[str, float]:
+    """Of each round by itself: what else the machine does moves both sides of it."""
+    return {"median": statistics.median(of), "least": min(of), "most": max(of)}
 
 
 def _latency(of: Latency) -> dict[str, float]:

@@ -26,7 +26,7 @@ def _throughput(found: Mapping[str, Any]) -> None:
     print(f"create, topic to topic, {found['orders']:,} orders a round, the median round:")
     for name, run in found["median"].items():
         rates = found["rates"][name]
-        ratio = f"hub/{name} {found['ratio'][name]:5.2f}" if name != "hub" else ""
+        ratio = f"hub/{name} {_ratio(found['ratio'][name])}" if name != "hub" else ""
         spread = f"({min(rates):,.0f} to {max(rates):,.0f})"
         print(f"  {name:7}{run['records_per_second']:9,.0f} a second {spread:20} {ratio}")
     print("CPU, µs each:")
@@ -77,6 +77,10 @@ def _memory(found: Mapping[int, Mapping[str, float]]) -> None:
     print("  " + " " * 9 + "".join(f"{name:>17}" for name in names))
     for orders, held in found.items():
         print(f"  {orders:9,}" + "".join(f"{held.get(name, 0):17.1f}" for name in names))
+
+
+def _ratio(of: Mapping[str, float]) -> str:
+    return f"{of['median']:.2f} ({of['least']:.2f} to {of['most']:.2f})"
 
 
 def _cpu(used: Mapping[str, float]) -> str:

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.acceptance.wire import Headers
 
-DEADLINE_SECONDS = 120.0
+DEADLINE_SECONDS = 300.0
 APPEARING_SECONDS = 20.0
 
 
