@@ -12,6 +12,7 @@ whatever else the machine does.
 import argparse
 import asyncio
 import contextlib
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -59,7 +60,7 @@ async def measure(running: Load, seconds: float, alone_seconds: float) -> tuple[
         await connection.close()
         relay = running.stack.processes("relay")[0]
         began = time.monotonic()
-        running.stack.send("relay", 9)
+        running.stack.send("relay", signal.SIGKILL)
         await running.stack.up_again(relay)
         back = time.monotonic() - began
         after = await running.phase("with a relay that began at 0", 10)
