@@ -24,8 +24,9 @@ from urllib.parse import urlsplit
 from testcontainers.community.kafka import KafkaContainer
 from testcontainers.community.postgres import PostgresContainer
 
-from services.local.archives import unavailable
+from services.local.archives import Archives, unavailable
 from services.local.brokers import Broker, Tansu
+from services.local.errors import LocalError
 from services.local.kafka import Kafka
 from services.local.placing import remove_place
 from services.local.ports import Ports
@@ -206,7 +207,25 @@ def no_apache() -> str | None:
     """Why tests do not run on an Apache Kafka of our own, in one sentence; None when they do."""
     if KAFKA_VARIABLE in os.environ:
         return f"{KAFKA_VARIABLE} names another broker."
-    return None if docker_answers() else unavailable()
+    return None if docker_answers() else no_archives()
+
+
+@functools.cache
+def no_archives() -> str | None:
+    """Why Apache Kafka cannot be started as a program of ours; None when it can.
+
+    Its archives are fetched here, once a machine: where Maven cannot reach a repository, tests on
+    Apache Kafka do not run, and the last lines say so.
+    """
+    if (reason := unavailable()) is not None:
+        return reason
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "maven.log"
+        try:
+            asyncio.run(Archives().fetch(log))
+        except LocalError as error:
+            return f"Maven could not fetch its archives ({str(error).split(';')[0]})."
+    return None
 
 
 @functools.cache

@@ -17,11 +17,11 @@ from services.gateway.sending import KafkaSender, OutgoingCommand
 from services.kit.errors import BrokerAway
 from services.kit.kafka import TopicAdmin, TopicSpec, client_arguments
 from services.kit.settings import Settings
-from services.local.archives import unavailable
 from services.local.brokers import BROKERS
 from services.local.ports import Ports
 from services.local.supervisor import Supervisor
 from tests.integration.relay_world import read, until
+from tests.servers import no_archives
 
 DATABASE = "postgresql://nobody@127.0.0.1:1/none"
 
@@ -108,7 +108,7 @@ async def test_the_embedded_brokers_producer_is_not_idempotent():
         await close_producer(producer)
 
 
-@pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
+@pytest.mark.skipif(no_archives() is not None, reason=str(no_archives()))
 async def test_apache_kafkas_producer_is_idempotent_and_outlives_a_kill_of_the_broker():
     async with own_broker("kafka") as (settings, supervisor):
         await create_topic(settings)

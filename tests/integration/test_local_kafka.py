@@ -28,8 +28,9 @@ from services.local.ports import Ports
 from services.local.stack import StackOptions, running
 from services.local.supervisor import Supervisor
 from tests.integration.relay_world import create_topics, read, until
+from tests.servers import no_archives
 
-with_java = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
+with_java = pytest.mark.skipif(no_archives() is not None, reason=str(no_archives()))
 DOUBLE = Path(__file__).parents[1] / "hub_double.py"
 
 
