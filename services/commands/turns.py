@@ -47,7 +47,8 @@ class Turns:
         try:
             return await self._undisturbed(lambda first: self._orders(first, None, these))
         except Exception as error:
-            if is_away(error) or is_retryable_conflict(error):
+            # Before an order was claimed the fault is nobody's command: it must not pass unheard.
+            if is_away(error) or is_retryable_conflict(error) or not these:
                 raise
         # Something unforeseen: each order alone, so that it costs nobody else anything.
         for order_id in these:
