@@ -20,10 +20,12 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from services.domain.accounting import problems
-from services.local.brokers import Tansu
+from services.local.brokers import BROKERS, Broker
+from services.local.kafka import Kafka
 from services.local.ports import Ports
 from services.local.supervisor import Supervisor
 from services.records import accounting
+from tests.acceptance.brokers import APACHE
 from tests.acceptance.kill_points_steps import (
     BATCH,
     KILLED,
@@ -40,6 +42,7 @@ from tests.acceptance.stack import eventually, lives, until
 from tests.acceptance.wire import Headers, command_headers, reading
 from tests.acceptance.words import Companies, Order, Upsert
 from tests.integration.hub import Hub, hub
+from tests.servers import APACHE_SETTINGS
 
 INTAKE, RELAY = "order-intake", "relay"
 SECONDS = 40.0
@@ -233,9 +236,13 @@ class Scene:
 
 
 @contextlib.asynccontextmanager
-async def own_broker(home: Path) -> AsyncIterator[str]:
-    """An embedded broker that nobody else uses: a pattern reads all topics there are."""
-    broker = Tansu(home, Ports().take(), home)
+async def own_broker(home: Path, kind: str) -> AsyncIterator[str]:
+    """A broker of this kind that nobody else uses: a pattern reads all topics there are."""
+    broker: Broker
+    if kind == APACHE:
+        broker = Kafka(home, Ports().take(), home, APACHE_SETTINGS)
+    else:
+        broker = BROKERS[kind](home, Ports().take(), home)
     await broker.prepare()
     supervisor = Supervisor(home)
     supervisor.add(broker.program(environment=dict(os.environ), stage=0, after_start=None))

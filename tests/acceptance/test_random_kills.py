@@ -8,10 +8,11 @@ from collections import Counter
 
 import pytest
 
+from tests.acceptance.brokers import on_each
 from tests.acceptance.stack import Process, Stack, lives
 from tests.acceptance.storm import storm
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2400), on_each()]
 
 KILLS = int(os.environ.get("CROSSROADS_TEST_KILLS", "50"))
 REPLICAS = {"relay": 2, "order_intake": 2, "reference_data": 2}
