@@ -8,6 +8,7 @@ from datetime import datetime
 import structlog
 
 from schemas.codes import Code, http_status_of
+from schemas.dump import iso_utc
 from schemas.log import UNFORESEEN_MESSAGE, UNFORESEEN_MESSAGE_SHORT
 from services.commands.batch import Identity, jobs_of, names_of
 from services.commands.decode import Arrival, Dead, decode
@@ -125,7 +126,7 @@ async def _end(
         named = await directory.of_tenants(connection, [before.tenant_id])
         cause = Cause(
             named.by_id[before.tenant_id], before.command_id, before.operation, record, None,
-            service, moment, order_id,
+            service, iso_utc(moment), order_id,
         )  # fmt: skip
     else:
         cause = _cause(found[1], record, service, moment, order_id)
@@ -193,7 +194,7 @@ def _cause(
         record=record,
         correlation_id=asked.correlation_id,
         service=service,
-        now=moment,
+        time=iso_utc(moment),
         order_id=order_id,
         traceparent=asked.traceparent,
         tracestate=asked.tracestate,
