@@ -39,7 +39,7 @@ from tests.acceptance.kill_points_steps import (
 from tests.acceptance.kill_points_wire import BEFORE, Doors, leave_group
 from tests.acceptance.ledger import Expected, Ledger
 from tests.acceptance.stack import eventually, lives, until
-from tests.acceptance.wire import Headers, command_headers, reading
+from tests.acceptance.wire import Headers, command_headers, partitions_of, reading
 from tests.acceptance.words import Companies, Order, Upsert
 from tests.integration.hub import Hub, hub
 from tests.servers import APACHE_SETTINGS
@@ -320,17 +320,9 @@ async def _topics(kafka: str, names: list[str]) -> None:
     try:
         existing = set(await admin.list_topics())
         await admin.create_topics([NewTopic(name, 1, 1) for name in names if name not in existing])
-
-        async def led() -> bool:
-            found = await admin.describe_topics(names)
-            return all(not each["error_code"] and each["partitions"] for each in found) and all(
-                not part["error_code"] for each in found for part in each["partitions"]
-            )
-
-        # Apache Kafka needs a moment to lead what it just made.
-        await eventually(led, "the topics to be led", SECONDS)
     finally:
         await admin.close()
+    await partitions_of(kafka, names, seconds=SECONDS)
 
 
 def _record(own: Hub, upsert: Upsert) -> Any:

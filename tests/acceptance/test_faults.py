@@ -80,7 +80,7 @@ async def back(running: Storm, seen: Witness, what: str) -> None:
     running.figures.append(f"{what}: all say 200 after {time.monotonic() - since:.1f} s")
 
 
-@on_each()
+@on_each(long_on=APACHE)
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
 async def test_while_postgres_is_stopped_nobody_is_ready_and_nothing_is_lost(
     stack: Stack, signal_: signal.Signals
@@ -99,7 +99,7 @@ async def test_while_postgres_is_stopped_nobody_is_ready_and_nothing_is_lost(
         running.tell(f"PostgreSQL stopped by {signal_.name}")
 
 
-@on_each()
+@on_each(long_on=APACHE)
 async def test_single_backends_terminated_under_load_lose_nothing(stack: Stack) -> None:
     rng = random.Random(42)
     async with storm(stack, seed=42) as running, witness(stack) as seen, admin(stack) as own:

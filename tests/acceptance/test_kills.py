@@ -24,7 +24,7 @@ def ended_by(stack: Stack, name: str, signal_: signal.Signals) -> Callable[[], A
     return fault
 
 
-@on_each()
+@on_each(long_on=APACHE)
 async def test_each_kind_of_process_killed_once_loses_and_doubles_nothing(stack: Stack) -> None:
     async with storm(stack, seed=11) as running:
 
@@ -38,7 +38,7 @@ async def test_each_kind_of_process_killed_once_loses_and_doubles_nothing(stack:
         running.tell("kill -9 of each kind of process")
 
 
-@on_each()
+@on_each(long_on=APACHE)
 async def test_postgres_stopped_at_once_under_load_loses_nothing(stack: Stack) -> None:
     async with storm(stack, seed=12) as running:
 

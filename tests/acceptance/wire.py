@@ -107,7 +107,7 @@ async def reading(
     )
     await consumer.start()
     try:
-        consumer.assign(await _partitions(kafka, topics, seconds))
+        consumer.assign(await partitions_of(kafka, topics, seconds=seconds))
         task = asyncio.create_task(_read(consumer, take))
         try:
             yield
@@ -130,7 +130,9 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
         await consumer._client.close()
 
 
-async def _partitions(kafka: str, topics: Collection[str], seconds: float) -> list[TopicPartition]:
+async def partitions_of(
+    kafka: str, topics: Collection[str], *, seconds: float = 60
+) -> list[TopicPartition]:
     """The partitions of topics, as soon as each has one and all are led.
 
     Asked of the broker: a consumer of Apache Kafka knows no topic that it has not subscribed to.
