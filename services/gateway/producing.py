@@ -30,6 +30,9 @@ LOST = (
 )
 _REQUEST_MS = 5_000
 _STOP_SECONDS = 2.0
+# A broker that has just started gives out no producer id for some milliseconds.
+_ASK_SECONDS = 5.0
+_ASK_PAUSE_SECONDS = 0.02
 _LONGEST_TRANSACTION_MS = 2**31 - 1
 
 
@@ -74,21 +77,24 @@ async def close_producer(producer: AIOKafkaProducer) -> None:
 async def _gives_producer_ids(arguments: dict[str, Any]) -> bool:
     """Whether the broker gives out ids for idempotent producers.
 
-    By asking for one: the embedded broker names the request among those it knows and refuses it.
+    By asking for one: the embedded broker names the request among those it knows, with the
+    versions Apache Kafka names, and answers it with an unknown error.
     """
     client = AIOKafkaClient(**arguments, request_timeout_ms=_REQUEST_MS)
+    request = InitProducerIdRequest(None, _LONGEST_TRANSACTION_MS)
     try:
         await client.bootstrap()
-        request = InitProducerIdRequest(None, _LONGEST_TRANSACTION_MS)
-        answer = await client.send(client.get_random_node(), request)
+        async with asyncio.timeout(_ASK_SECONDS):
+            while True:
+                answer = await client.send(client.get_random_node(), request)
+                error = kafka_errors.for_code(answer.error_code)
+                if not error.retriable:
+                    return error is kafka_errors.NoError
+                await asyncio.sleep(_ASK_PAUSE_SECONDS)
     except (kafka_errors.IncompatibleBrokerVersion, kafka_errors.UnsupportedVersionError):
         return False
     finally:
         await client.close()
-    error = kafka_errors.for_code(answer.error_code)
-    if error.retriable:
-        raise error
-    return error is kafka_errors.NoError
 
 
 @dataclass(frozen=True, slots=True)
