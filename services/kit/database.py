@@ -67,8 +67,17 @@ async def open_pool(
         max_size=max_size,
         timeout=CONNECT_SECONDS,
         command_timeout=COMMAND_SECONDS,
+        reset=_nothing_to_reset,
         server_settings={**LIMITS, "application_name": application_name},
     )
+
+
+async def _nothing_to_reset(_: Session) -> None:
+    """What is set, locked or opened on a pool's connection ends with its transaction.
+
+    asyncpg's own way asks the server to reset a session after each, which costs a round trip.
+    Sessions that LISTEN or hold locks are `open_session`'s.
+    """
 
 
 async def open_session(
