@@ -20,6 +20,7 @@ from services.kit.settings import Settings
 from services.local.brokers import BROKERS
 from services.local.ports import Ports
 from services.local.supervisor import Supervisor
+from tests.integration.forgetful import between
 from tests.integration.relay_world import read, until
 from tests.servers import no_archives
 
@@ -129,3 +130,20 @@ async def test_apache_kafkas_producer_is_idempotent_and_outlives_a_kill_of_the_b
         assert sender._producer is not first
         await sender.close()
         assert await keys(settings) == [b"before", b"after", b"by another"]
+
+
+@pytest.mark.skipif(no_archives() is not None, reason=str(no_archives()))
+async def test_a_command_whose_acknowledgement_was_lost_is_on_apache_kafka_once(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async with own_broker("kafka") as (settings, _):
+        await create_topic(settings)
+        async with between(settings.kafka_bootstrap_servers, monkeypatch) as network:
+            sender = KafkaSender(settings)
+            sender.start()
+            await until(lambda: sent(sender, "before"))
+            network.losses = 1
+            assert await sent(sender, "its answer is lost")
+            assert network.lost == 1
+            await sender.close()
+        assert await keys(settings) == [b"before", b"its answer is lost"]

@@ -1,16 +1,13 @@
 """The relay when acknowledgements are lost on their way back, through a network that loses them."""
 
-import asyncio
 import os
 import signal
-from typing import Any, cast
+from collections.abc import AsyncIterator
 
-import aiokafka.client
 import pytest
-from aiokafka.protocol.produce import ProduceRequest
 
 from services.relay.loop import Relay
-from tests.integration.proxy import Proxy
+from tests.integration.forgetful import Forgetful, between
 from tests.integration.relay_world import (
     a_cause,
     create_topics,
@@ -28,58 +25,6 @@ from tests.integration.relay_world import (
 from tests.integration.test_gateway_sending import own_broker
 from tests.servers import APACHE, no_archives
 
-_PRODUCE = ProduceRequest.API_KEY.to_bytes(2, "big")
-
-
-class Forgetful(Proxy):
-    """Ends a connection in the place of the answer to a produce request, `losses` times."""
-
-    losses = 0
-    lost = 0
-    stays_cut = False
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Both are what the pumps use of them.
-        asks = _Asking(reader)
-        answers = _Answering(writer, asks, self)
-        await super()._serve(
-            cast("asyncio.StreamReader", asks), cast("asyncio.StreamWriter", answers)
-        )
-
-
-class _Asking:
-    """The client's side; `produces` after a produce request."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-        self.produces = False
-
-    async def read(self, size: int) -> bytes:
-        data = await self._reader.read(size)
-        # Behind the length of the request; a client waits for each answer before it asks again.
-        self.produces = self.produces or data[4:6] == _PRODUCE
-        return data
-
-
-class _Answering:
-    """The server's side, as the client is to see it."""
-
-    def __init__(self, writer: asyncio.StreamWriter, asks: _Asking, proxy: Forgetful) -> None:
-        self._writer, self._asks, self._proxy = writer, asks, proxy
-        self.transport = writer.transport
-        self.drain = writer.drain
-
-    def write(self, data: bytes) -> None:
-        if not (self._asks.produces and self._proxy.losses):
-            self._asks.produces = False
-            self._writer.write(data)
-            return
-        self._proxy.losses -= 1
-        self._proxy.lost += 1
-        self.transport.abort()
-        if self._proxy.stays_cut and self._proxy._server is not None:
-            self._proxy._server.close()
-
 
 @pytest.fixture
 def is_apache(request: pytest.FixtureRequest) -> bool:
@@ -87,20 +32,9 @@ def is_apache(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-async def network(kafka: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What is between the broker and the clients that connect to its host by name or address."""
-    connect = aiokafka.client.create_conn
-
-    async with Forgetful.to(f"kafka://{kafka}") as proxy:
-        there, here = int(kafka.rpartition(":")[2]), int(proxy.dsn.rpartition(":")[2])
-
-        async def through(host: str, port: int, **more: Any) -> Any:
-            return await connect(host, here if port == there else port, **more)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(aiokafka.client, "create_conn", through)
-            yield proxy
-            proxy.losses = 0
+async def network(kafka: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Forgetful]:
+    async with between(kafka, monkeypatch) as proxy:
+        yield proxy
 
 
 async def idle(one: Relay) -> None:
