@@ -65,6 +65,7 @@ class Reader:
         self._failures = 0
         self._not_before = 0.0
         self._hands = Hands()
+        self._turns: dict[TopicPartition, int] = {}
         self._stopping = asyncio.Event()
         self.waiting: set[TopicPartition] = set()
         self.refused: set[TopicPartition] = set()
@@ -89,6 +90,7 @@ class Reader:
         self._chain.forget(self._chain.partitions())
         self.waiting = set(partitions)
         self._uncompared = set(partitions)
+        self._turns.clear()
         self._not_before = 0.0
         if not partitions:
             self.placed_at = time.monotonic()
@@ -158,31 +160,36 @@ class Reader:
         await self._place_waiting()
         if self._chain.partitions() and not self.waiting:
             timeout_ms = max(timeout_ms, _IDLE_POLL_MS)
-        while held := self._hands.held:
-            polled = await self._poll(getmany, held, timeout_ms=0, max_records=max_records)
-            if polled or self._not_before > time.monotonic() or self._stopping.is_set():
-                return polled
+        while self._hands:
+            for partition in self._free():
+                polled = await self._poll(getmany, partition, timeout_ms=0, max_records=max_records)
+                if polled:
+                    return polled
+            if self._not_before > time.monotonic() or self._stopping.is_set():
+                return {}
             await self._hands.moved(_BUSY_POLL_SECONDS)
             await self._place_waiting()
-        return await self._poll(getmany, held, timeout_ms=timeout_ms, max_records=max_records)
+        return await self._poll(getmany, timeout_ms=timeout_ms, max_records=max_records)
+
+    def _free(self) -> list[TopicPartition]:
+        """The partitions in no hand, who was in one longest ago first.
+
+        The consumer itself hands out one partition again and again, while it has records of it.
+        """
+        held = self._hands.held
+        free = [each for each in self._chain.partitions() if each not in held]
+        return sorted(free, key=lambda each: self._turns.get(each, 0))
 
     async def _poll(
         self,
         getmany: GetMany,
-        held: Collection[TopicPartition],
-        *,
+        *partitions: TopicPartition,
         timeout_ms: int,
         max_records: int | None,
     ) -> dict[TopicPartition, list[ConsumerRecord]]:
-        placed = self._chain.partitions()
-        free = [each for each in placed if each not in held]
-        if held and not free:
-            return {}
         before = await self._positions()
         try:
-            polled = await getmany(
-                *(free if held else ()), timeout_ms=timeout_ms, max_records=max_records
-            )
+            polled = await getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
         except KafkaError as error:
             self._chain.failed()
             self.place_anew(self._chain.broken())
@@ -210,6 +217,7 @@ class Reader:
             return
         batch, stretches = self._batch(raw)
         if batch:
+            self._turns.update(dict.fromkeys(stretches, max(self._turns.values(), default=0) + 1))
             self._hands.take(stretches, self._take(batch, stretches))
 
     async def idle(self) -> None:

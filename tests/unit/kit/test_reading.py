@@ -17,7 +17,7 @@ from services.kit.splitting import Batch
 from services.kit.taking import Taken
 from services.kit.tuning import Tuning
 
-ZERO, ONE = TopicPartition("orders", 0), TopicPartition("orders", 1)
+ZERO, ONE, TWO = (TopicPartition("orders", number) for number in range(3))
 
 
 class Consumer:
@@ -110,7 +110,6 @@ class World:
         polled = await self.reader.poll(getmany, timeout_ms=1, max_records=None)
         await self.reader.take([each for part in polled.values() for each in part])
         await self.reader.idle()
-
 
     def arrives(self, partition: TopicPartition, offset: int) -> Any:
         """A record that a poll has just returned: the position and the chain are behind it."""
@@ -296,6 +295,33 @@ async def test_a_partition_in_hand_is_not_polled_and_others_are() -> None:
     assert world.marks.marks == {ZERO: 1, ONE: 1}
     await world.reader.poll(getmany, timeout_ms=1, max_records=None)
     assert asked[-1] == ()
+
+
+async def test_who_was_in_hand_longest_ago_is_polled_first() -> None:
+    world = World(ZERO, ONE, TWO)
+    await world.poll()
+    await world.poll((ZERO, 0))
+    await world.poll((TWO, 0))
+    going_on = asyncio.Event()
+    take = world.marks.take
+
+    async def slowly(batch: Batch) -> Taken:
+        await going_on.wait()
+        return await take(batch)
+
+    marks: Any = world.marks
+    marks.take = slowly
+    await world.reader.take([world.arrives(ONE, 0)])
+    asked: list[TopicPartition] = []
+
+    async def getmany(*partitions: TopicPartition, **_: object) -> dict[TopicPartition, list[Any]]:
+        asked.extend(partitions)
+        if len(asked) == 2:
+            going_on.set()
+        return {}
+
+    await world.reader.poll(getmany, timeout_ms=1, max_records=None)
+    assert asked[:2] == [ZERO, TWO]
 
 
 async def test_with_both_hands_full_nothing_more_is_polled_until_one_is_empty() -> None:
