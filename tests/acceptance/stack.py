@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 COMMAND = (sys.executable, "-P", "-m", "services.cli")
@@ -136,7 +137,30 @@ class Stack:
             found = self.processes()
             return bool(found) and all(each.pid and each.ready for each in found)
 
-        await until(ready, "all processes to be ready", seconds)
+        try:
+            await until(ready, "all processes to be ready", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {await self._whys()}") from None
+
+    async def _whys(self) -> dict[str, str]:
+        """What each process that is not ready says about it, and the end of its log."""
+        whys: dict[str, str] = {}
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            for each in self.processes():
+                if each.ready:
+                    continue
+                urls = self.line["metrics"].get(each.name, [])
+                why = f"pid {each.pid}, {each.restarts} restarts"
+                if each.number < len(urls):
+                    try:
+                        url = urls[each.number].replace("/metrics", "/readyz")
+                        why += f": {(await client.get(url)).text}"
+                    except httpx.HTTPError as error:
+                        why += f": {error!r}"
+                log = self.data / "logs" / f"{each.name}.log"
+                end = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+                whys[f"{each.name}-{each.number}"] = f"{why}\n{end}"
+        return whys
 
     async def run(self, *words: str) -> tuple[int, str, str]:
         """A command of the hub's, led to this stack: exit code, data, talk."""
