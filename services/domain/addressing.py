@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping as Members
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.codes import Code
 from schemas.errors import ErrorEntry
@@ -21,8 +20,7 @@ from services.domain.world import Needs, OrderState, Scope, World
 Key = tuple[str, Members[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """The hub's id, the caller's or the partner's number, or both; at least one."""
 
     order_id: str | None

@@ -23,31 +23,36 @@ Triple = tuple[KeyEcho, KeyEcho | None, KeyEcho | None]
 _MEMBERS = ("mapping_id", "source_name", "source_id", "goid", "goid_name")
 
 
-def echoes(documents: Documents, entity: str) -> list[Triple]:
-    """Every key of this entity in the order and its papers, in document order."""
+def known(documents: Documents, entity: str, key: Members[str, Any]) -> Triple | None:
+    """What the order and its papers call by this key of an entity; None where they do not."""
+    mine, master, theirs = documents
     listed = _LISTED[entity]
-    return list(zip(*(listed(document) for document in documents), strict=True))
+    found = listed(mine)
+    at = matching(found, key)
+    return None if at is None else (found[at], listed(master)[at], listed(theirs)[at])
 
 
-def matching(triples: Sequence[Triple], key: Members[str, Any]) -> Triple | None:
-    """The triple a key means: every id it gives must be the one that was sent.
+def matching(echoes: Sequence[KeyEcho], key: Members[str, Any]) -> int | None:
+    """Where the echo stands that a key means: every id it gives must be the one that was sent.
 
     By a name alone it is found only where all of that name are one record (K03).
     """
     goid = key.get("goid")
     if goid:
-        return next((each for each in triples if each[0]["goid"] == goid), None)
-    ids = [(member, key[member]) for member in ("mapping_id", "source_id") if key.get(member)]
-    if ids:
-        for each in triples:
-            if all(each[0][member] == value for member, value in ids):
-                return each
+        return next((at for at, each in enumerate(echoes) if each["goid"] == goid), None)
+    source_id, mapping_id = key.get("source_id"), key.get("mapping_id")
+    if source_id or mapping_id:
+        for at, each in enumerate(echoes):
+            if (not source_id or each["source_id"] == source_id) and (
+                not mapping_id or each["mapping_id"] == mapping_id
+            ):
+                return at
         return None
     name = key.get("source_name")
     if not name:
         return None
-    named = [each for each in triples if each[0]["source_name"] == name]
-    if not named or any(each[0]["goid"] != named[0][0]["goid"] for each in named):
+    named = [at for at, each in enumerate(echoes) if each["source_name"] == name]
+    if len({echoes[at]["goid"] for at in named}) != 1:
         return None
     return named[0]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from collections.abc import Mapping as Members
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -49,13 +48,12 @@ def filed(
         None if document is None else {**document, member: _with(document[member], paper, instead)}
         for document, paper in zip(documents, words, strict=True)
     )
-    return replace(
-        order,
-        origin_document=origin or order.origin_document,
-        master_document=master,
-        destination_document=destination,
-        updated_at=now,
-    )
+    changed = order.copied()
+    changed.origin_document = origin or order.origin_document
+    changed.master_document = master
+    changed.destination_document = destination
+    changed.updated_at = now
+    return changed
 
 
 def _with(papers: list[Document], paper: Document, instead: Collection[int]) -> list[Document]:

@@ -43,7 +43,7 @@ class Kind:
     event: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Saying:
     """A command as it is told of, with as much as is known of its order and pair."""
 
@@ -128,7 +128,7 @@ class Saying:
         return own or asked or self.order.origin_number
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Case:
     """A command whose order takes it now; `mine` is the caller's side, `theirs` the receiver's."""
 

@@ -22,7 +22,7 @@ from services.domain.effects import Gap
 from services.domain.entries import Path, entry
 from services.domain.keys import SITE
 from services.domain.mapping import Found, KeyEcho, Lost, Side
-from services.domain.own_words import Document, Triple, as_key, echoes, matching, places, sites
+from services.domain.own_words import Document, Triple, as_key, known, places, sites
 from services.domain.translate import Translator, register
 from services.domain.world import MasterData, OrderState
 
@@ -44,7 +44,6 @@ class Wording:
     foreign: bool = False
     errors: list[ErrorEntry] = field(default_factory=list)
     _made: Translator | None = None
-    _echoes: dict[str, list[Triple]] = field(default_factory=dict)
 
     @property
     def documents(self) -> tuple[Document, Document, Document]:
@@ -83,7 +82,7 @@ class Wording:
         """What the order's own documents call by this key; None where they do not know it."""
         if self.foreign:
             return None
-        found = matching(self._of(entity), key)
+        found = known(self.documents, entity, key)
         name = key.get("source_name")
         if found is None or not name or name == found[0]["source_name"]:
             return found
@@ -142,15 +141,15 @@ class Wording:
 
     def site(self, key: Members[str, Any] | None, path: Path) -> Triple | None:
         """A site of the order; the one it has where none is named (K16), else an error."""
-        known = sites(self.documents)
+        delivered = sites(self.documents)
         if key is None or not keys.is_given(key):
-            if len(known) == 1:
-                return next(iter(known.values()))
+            if len(delivered) == 1:
+                return next(iter(delivered.values()))
             msg = "The order has several sites: name the one that is meant"
             self.errors.append(entry(path, msg, "site_required"))
             return None
         found = self.key(SITE, key, path)
-        if found[1] is not None and found[1]["goid"] not in known:
+        if found[1] is not None and found[1]["goid"] not in delivered:
             self.errors.append(
                 entry(path, "The order has no drop at this site", "site_not_on_order")
             )
@@ -187,12 +186,6 @@ class Wording:
     def _knows(self, entity: str, mapping_id: str) -> bool:
         scope = self.mine.scope
         return mapping.by_mapping_id(self.master, scope, entity, mapping_id) is not None
-
-    def _of(self, entity: str) -> list[Triple]:
-        found = self._echoes.get(entity)
-        if found is None:
-            found = self._echoes[entity] = echoes(self.documents, entity)
-        return found
 
 
 def volume(value: Decimal | None) -> Decimal | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Mapping as Members
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -199,7 +198,9 @@ def _moved(case: Case, update: Document, now: datetime, *, late: bool) -> OrderS
     else:
         trip = {**trip, **_lasting(trip, before)}
     status = case.order.progress if late else said["progress_status"]
-    return replace(case.order, progress=status, trip=trip, updated_at=now)
+    order = case.order.copied()
+    order.progress, order.trip, order.updated_at = status, trip, now
+    return order
 
 
 def _lasting(newer: Trip, older: Trip) -> Lasting:
