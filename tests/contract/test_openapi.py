@@ -58,9 +58,21 @@ def walk(node: Any) -> Iterator[dict[str, Any]]:
             yield from walk(item)
 
 
+# What the hub takes on Kafka and the gateway has no path for; one that gets a path leaves here.
+ON_KAFKA_ALONE = {
+    "/v1/order/update_status",
+    "/v1/order/save_bol",
+    "/v1/order/save_drop",
+    "/v1/order/save_bol_image",
+}
+
+
 def test_every_operation_the_hub_takes_is_there_with_its_scope(document: dict[str, Any]) -> None:
+    assert not ON_KAFKA_ALONE & set(document["paths"])
     for operation in OPERATIONS:
         if operation.document is None and not operation.path.startswith("/v1/reference"):
+            continue
+        if operation.path in ON_KAFKA_ALONE:
             continue
         described = document["paths"][operation.path][operation.method.lower()]
         assert {"token": [operation.scope]} in described["security"]
