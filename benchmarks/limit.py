@@ -1,6 +1,6 @@
 """The limit pipeline: the least that reading, storing and writing can cost on this machine.
 
-    python -m benchmarks.limit KAFKA DSN IN_TOPIC OUT_TOPIC
+    python -m benchmarks.limit KAFKA DSN IN_TOPIC OUT_TOPIC FETCH_WAIT_MS
 
 Reads from the beginning, stores what each poll returned by one insert of raw rows in one
 transaction, writes every value to the other topic, and goes on when all are acknowledged. It knows
@@ -17,8 +17,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from benchmarks.topics import partitions_of
 
 BATCH = 1000
-# As the hub's stream waits: the embedded broker answers an empty fetch after half of it.
-FETCH_WAIT_MS = 20
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS benchmark_raw (
@@ -32,7 +30,7 @@ SELECT * FROM unnest($1::int[], $2::bigint[], $3::bytea[], $4::bytea[])
 """
 
 
-async def main(kafka: str, dsn: str, source: str, target: str) -> None:
+async def main(kafka: str, dsn: str, source: str, target: str, fetch_wait_ms: str) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     connection = await asyncpg.connect(dsn)
@@ -42,7 +40,7 @@ async def main(kafka: str, dsn: str, source: str, target: str) -> None:
         bootstrap_servers=kafka,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=FETCH_WAIT_MS,
+        fetch_max_wait_ms=int(fetch_wait_ms),
     )
     producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", max_request_size=8 << 20)
     await consumer.start()
@@ -73,4 +71,4 @@ async def main(kafka: str, dsn: str, source: str, target: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:5]))
+    asyncio.run(main(*sys.argv[1:6]))

@@ -65,6 +65,10 @@ async def hub_run(stack: BenchStack, side: Side, messages: Sequence[Message]) ->
     return Run(found.records, found.seconds, found.cpu, spent)
 
 
+# As the hub's stream waits there.
+FETCH_WAIT_MS = {"tansu": 20, "kafka": 500}
+
+
 class Limit:
     """The limit pipeline: started for each run, because idle it would poll for nothing."""
 
@@ -78,8 +82,9 @@ class Limit:
         """The side, when its process has caught up with what was there before."""
         side, before = self.side, self.side.tail.count
         command = (sys.executable, "-m", "benchmarks.limit", self._stack.kafka)
+        wait = str(FETCH_WAIT_MS[self._stack.broker])
         async with program(
-            *command, str(self._stack.line["database"]), side.source, side.target
+            *command, str(self._stack.line["database"]), side.source, side.target, wait
         ) as pid:
             await side.tail.reach(before + self._sent)
             yield Side(

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -19,6 +20,8 @@ def to_json(document: Any) -> bytes:
     return orjson.dumps(document, default=_fragment, option=_OPTIONS)
 
 
+# Equal moments have one text, and those of a batch come again and again.
+@lru_cache(maxsize=4096)
 def iso_utc(moment: datetime) -> str:
     """The text of a moment: UTC, `Z`, a fraction only where there is one. Needs an offset."""
     if moment.tzinfo is None:

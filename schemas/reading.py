@@ -18,7 +18,7 @@ MAX_ERRORS = 1_000
 """More are counted, not listed: a mebibyte of zeros for drops is half a million errors."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reading:
     """What a document says.
 
@@ -39,9 +39,8 @@ class Reading:
     def __post_init__(self) -> None:
         if self.errors:
             locs = [tuple(entry["loc"]) for entry in self.errors]
-            object.__setattr__(self, "_at", frozenset(locs))
-            above = frozenset(loc[:end] for loc in locs for end in range(1, len(loc)))
-            object.__setattr__(self, "_above", above)
+            self._at = frozenset(locs)
+            self._above = frozenset(loc[:end] for loc in locs for end in range(1, len(loc)))
 
     def spoiled(self, *path: str | int) -> bool:
         """Whether an error lies at, above or below this path, given without `body`.

@@ -10,7 +10,8 @@ import pytest
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from services.kit.migrations import migrate
-from tests.servers import APACHE, Servers, brokers, no_apache
+from services.local.brokers import Tansu
+from tests.servers import APACHE, TANSU, Servers, brokers, no_apache
 
 # Tests that would have run on Apache Kafka, too, had it been there.
 _NOT_ON_APACHE = pytest.StashKey[int]()
@@ -64,9 +65,13 @@ def postgres_dsn(servers: Servers) -> str:
 
 
 @pytest.fixture(scope="session")
-def kafka(servers: Servers, request: pytest.FixtureRequest) -> str:
+def kafka(servers: Servers, request: pytest.FixtureRequest) -> Iterator[str]:
     """The bootstrap servers of one of this run's brokers: keep apart by topic names, use `slug`."""
-    return servers.kafka(getattr(request, "param", None))
+    kind = getattr(request, "param", None) or brokers()[0]
+    with pytest.MonkeyPatch.context() as patch:
+        if kind == TANSU:
+            patch.setenv("CROSSROADS_FETCH_MAX_WAIT_MS", str(Tansu.fetch_wait_ms))
+        yield servers.kafka(kind)
 
 
 @pytest.fixture(scope="session")

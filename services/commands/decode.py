@@ -22,7 +22,7 @@ from services.kit.ids import fingerprint, order_style_id
 from services.kit.jsonlimits import parse
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrival:
     """A record that reads: its headers, its operation, its body with whatever is wrong in it."""
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cache
 
 from schemas.codes import Code, record_code
+from schemas.dump import iso_utc
 from services.commands import unforeseen
 from services.commands.batch import Batch, Identity, Job
 from services.commands.decode import Dead
@@ -172,7 +173,7 @@ class Storing:
             record=job.arrival.record,
             correlation_id=command.correlation_id,
             service=self.service,
-            now=self.moment,
+            time=iso_utc(self.moment),
             order_id=None if order is None else order.id,
             traceparent=command.traceparent,
             tracestate=command.tracestate,
@@ -186,7 +187,7 @@ class Storing:
             record=dead.record,
             correlation_id=dead.correlation_id,
             service=self.service,
-            now=self.moment,
+            time=iso_utc(self.moment),
         )
 
     def _told(self, answer: Answer) -> Told:
@@ -224,7 +225,7 @@ class Storing:
         told = self._told(answer)
         cause = Cause(
             tenant, before.command_id, before.operation, waited.record, None, self.service,
-            self.moment,
+            iso_utc(self.moment),
         )  # fmt: skip
         identity = (before.tenant_id, before.command_id)
         self._count(before.operation, told.outcome)

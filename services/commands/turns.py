@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from typing import TypeAlias, TypeVar
 
 import asyncpg
 
 from services.commands import unforeseen
-from services.commands.batch import Batch, jobs_of, names_of
+from services.commands.batch import Batch, Identity, jobs_of, names_of
 from services.commands.decode import Arrival, Dead, decode
 from services.commands.pipeline import Numbers, Pipeline
 from services.kit.cloudevents import Record
@@ -29,6 +30,13 @@ COMMANDS_A_LANE = 200
 UPSERTS_A_TURN = 200
 _ATTEMPTS = 8
 
+# An order's id and the place of its lane's head, 0 where nothing stands in its lane.
+Head: TypeAlias = tuple[str, int]
+Key = TypeVar("Key", Head, Identity)
+# A transaction over all that is runnable, or over one; it fills the list with what it claimed.
+_Turn: TypeAlias = Callable[[Numbers, Key | None, list[Key]], Awaitable[int]]
+_GiveUp: TypeAlias = Callable[[Connection, Key, Exception], Awaitable[None]]
+
 
 class Turns:
     """Takes turns of whatever lane is runnable; any number of these work side by side."""
@@ -43,34 +51,54 @@ class Turns:
 
     async def orders(self) -> int:
         """One turn of up to ORDERS_A_TURN runnable orders; how many had one."""
-        these: list[str] = []
-        try:
-            return await self._undisturbed(lambda first: self._orders(first, None, these))
-        except Exception as error:
-            # Before an order was claimed the fault is nobody's command: it must not pass unheard.
-            if is_away(error) or is_retryable_conflict(error) or not these:
-                raise
-        # Something unforeseen: each order alone, so that it costs nobody else anything.
-        for order_id in these:
-            await self._alone(order_id)
-        return len(these)
+        return await self._apart(self._orders, self._fail_head)
 
     async def upserts(self) -> int:
         """One turn of upserts whose parents may have come; how many had one."""
-        return await self._undisturbed(self._upserts)
+        return await self._apart(self._upserts, self._fail_upsert)
 
-    async def _alone(self, order_id: str) -> None:
+    async def _apart(self, turn: _Turn[Key], give_up: _GiveUp[Key]) -> int:
+        """A turn of all that is runnable; where it fails unforeseen, of each by itself.
+
+        What fails by itself is given up, so that it costs nobody else anything (guarantee 5).
+        """
+        these: list[Key] = []
         try:
-            await self._undisturbed(lambda first: self._orders(first, [order_id], []))
+            return await self._undisturbed(lambda first: turn(first, None, these))
         except Exception as error:
-            if is_away(error) or is_retryable_conflict(error):
+            # Before anything was claimed the fault is nobody's command: it must not pass unheard.
+            if _is_nobodys(error) or not these:
+                raise
+        for key in these:
+            await self._alone(turn, give_up, key)
+        return len(these)
+
+    async def _alone(self, turn: _Turn[Key], give_up: _GiveUp[Key], key: Key) -> None:
+        try:
+            await self._undisturbed(lambda first: turn(first, key, []))
+        except Exception as error:
+            if _is_nobodys(error):
                 raise
             async with transaction(self._pool) as connection:
-                if await lanes.claim(connection, 1, [order_id]):
-                    head = (await lanes.turns(connection, [order_id], 1))[0]
-                    await unforeseen.fail_turn(
-                        connection, self._service, head, error, self._clock()
-                    )
+                await give_up(connection, key, error)
+
+    async def _fail_head(self, connection: Connection, tried: Head, error: Exception) -> None:
+        order_id, lane_id = tried
+        if not lane_id:
+            raise error
+        if not await lanes.claim(connection, 1, [order_id]):
+            return
+        for head in await lanes.turns(connection, [order_id], 1):
+            # Another process may have given it up meanwhile: then the head is somebody innocent.
+            if head.lane_id == lane_id:
+                moment = self._clock()
+                await unforeseen.fail_turn(connection, self._service, head, error, moment)
+
+    async def _fail_upsert(
+        self, connection: Connection, identity: Identity, error: Exception
+    ) -> None:
+        for upsert in await waiting_upserts.claim(connection, 1, identity):
+            await unforeseen.fail_upsert(connection, self._service, upsert, error, self._clock())
 
     async def _undisturbed(self, work: Callable[[Numbers], Awaitable[int]]) -> int:
         """Run a transaction again for as long as others' locks and rows come between."""
@@ -89,14 +117,19 @@ class Turns:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    async def _orders(self, first: Numbers, these: list[str] | None, claimed: list[str]) -> int:
+    async def _orders(self, first: Numbers, only: Head | None, claimed: list[Head]) -> int:
+        # Of an order by itself one command: what fails then is the head, and nothing behind it.
+        each = COMMANDS_A_LANE if only is None else 1
         async with transaction(self._pool) as connection:
             await locks.take_exclusive(connection, first)
+            these = None if only is None else [only[0]]
             ids = await lanes.claim(connection, ORDERS_A_TURN, these)
-            claimed[:] = ids
             if not ids:
                 return 0
-            turns = await lanes.turns(connection, ids, COMMANDS_A_LANE)
+            turns = await lanes.turns(connection, ids, each)
+            claimed[:] = _heads(ids, turns)
+            if only not in (None, *claimed):
+                return 0
             batch = await _batch_of(connection, [turn.record for turn in turns])
             for job, turn in zip(batch.firsts, turns, strict=True):
                 job.lane, job.lane_id = turn.order_id, turn.lane_id
@@ -108,24 +141,30 @@ class Turns:
                 connection,
                 [job.lane_id for job in jobs if job.lane_id and not job.waits_in_lane],
             )
-            full = _full_lanes([turn.order_id for turn in turns])
+            full = _full_lanes([turn.order_id for turn in turns], each)
             await lanes.settle(connection, ids, full - left)
             await gaps.forget(connection, emptied)
             return len(ids)
 
-    async def _upserts(self, first: Numbers) -> int:
+    async def _upserts(self, first: Numbers, only: Identity | None, claimed: list[Identity]) -> int:
         async with transaction(self._pool) as connection:
             await locks.take_exclusive(connection, first)
-            records = await waiting_upserts.claim(connection, UPSERTS_A_TURN)
-            if not records:
+            upserts = await waiting_upserts.claim(connection, UPSERTS_A_TURN, only)
+            claimed[:] = [(upsert.tenant_id, upsert.command_id) for upsert in upserts]
+            if not upserts:
                 return 0
-            batch = await _batch_of(connection, records)
+            batch = await _batch_of(connection, [upsert.record for upsert in upserts])
             answers = await commands.known(connection, (job.identity for job in batch.firsts))
             jobs = await self._pipeline.decide_and_store(connection, batch, answers, first)
             await waiting_upserts.leave(
                 connection, [job.identity for job in jobs if job.decided.parent is None]
             )
-            return len(records)
+            return len(upserts)
+
+
+def _is_nobodys(error: Exception) -> bool:
+    """Whether the fault is the database's or a conflict with others: no command is to blame."""
+    return is_away(error) or is_retryable_conflict(error)
 
 
 async def _batch_of(connection: Connection, records: Sequence[Record]) -> Batch:
@@ -138,9 +177,16 @@ async def _batch_of(connection: Connection, records: Sequence[Record]) -> Batch:
     return Batch(firsts=jobs, directory=named)
 
 
-def _full_lanes(order_ids: Sequence[str]) -> set[str]:
+def _heads(order_ids: Sequence[str], turns: Sequence[lanes.Turn]) -> list[Head]:
+    heads = dict.fromkeys(order_ids, 0)
+    for turn in turns:
+        heads[turn.order_id] = heads[turn.order_id] or turn.lane_id
+    return list(heads.items())
+
+
+def _full_lanes(order_ids: Sequence[str], each: int) -> set[str]:
     """Orders whose lane may hold more than was taken."""
     counts: dict[str, int] = {}
     for order_id in order_ids:
         counts[order_id] = counts.get(order_id, 0) + 1
-    return {order_id for order_id, count in counts.items() if count >= COMMANDS_A_LANE}
+    return {order_id for order_id, count in counts.items() if count >= each}

@@ -8,8 +8,9 @@ from datetime import datetime
 import structlog
 
 from schemas.codes import Code, http_status_of
+from schemas.dump import iso_utc
 from schemas.log import UNFORESEEN_MESSAGE, UNFORESEEN_MESSAGE_SHORT
-from services.commands.batch import jobs_of, names_of
+from services.commands.batch import Identity, jobs_of, names_of
 from services.commands.decode import Arrival, Dead, decode
 from services.domain import logs, reference, routing
 from services.domain.command import Command
@@ -18,10 +19,11 @@ from services.kit import outbox
 from services.kit.cloudevents import Record
 from services.kit.database import Connection
 from services.kit.metrics import COMMANDS_TOTAL, DEAD_LETTERS_TOTAL
-from services.records import commands, directory, history, lanes, tallies
+from services.records import commands, directory, history, lanes, tallies, waiting_upserts
 from services.records.commands import StoredAnswer
 from services.records.emission import Cause, Told, dead_letter_row, result_row
 from services.records.texts import Texts
+from services.records.waiting_upserts import WaitingUpsert
 
 log = structlog.get_logger()
 
@@ -79,24 +81,61 @@ async def fail_turn(
     Its order, which the caller holds locked, is in state error when this was its create.
     """
     log.error("a command failed at its turn", order_id=turn.order_id, exc_info=error)
-    found = await _legible(connection, turn.record)
-    if found is None:
-        raise error
-    _, asked = found
     identity = (turn.tenant_id, turn.command_id)
+    await _end(connection, service, identity, turn.record, moment, order_id=turn.order_id)
+    await lanes.leave(connection, [turn.lane_id])
+    await lanes.fail_order(connection, turn.order_id, turn.tenant_id, turn.command_id)
+    event = Event("failed", {"error": type(error).__name__})
+    await history.write_events(connection, [(turn.order_id, *identity, event)])
+
+
+async def fail_upsert(
+    connection: Connection,
+    service: str,
+    upsert: WaitingUpsert,
+    error: BaseException,
+    moment: datetime,
+) -> None:
+    """End an upsert that failed when its parent had come; the caller holds it locked.
+
+    What waits for it in turn goes on waiting, for one that does not fail.
+    """
+    log.error("an upsert failed at its turn", entity_key=upsert.entity_key, exc_info=error)
+    identity = (upsert.tenant_id, upsert.command_id)
+    await _end(connection, service, identity, upsert.record, moment)
+    await waiting_upserts.leave(connection, [identity])
+
+
+async def _end(
+    connection: Connection,
+    service: str,
+    identity: Identity,
+    record: Record,
+    moment: datetime,
+    *,
+    order_id: str | None = None,
+) -> None:
+    """The failed result, the answer and the log entry of a command that was told to wait.
+
+    It was accepted once: where it does not even read any more, it has its result all the same.
+    """
     before = (await commands.known(connection, [identity]))[identity]
     told = failed()
-    cause = _cause(asked, turn.record, service, moment, turn.order_id)
+    found = await _legible(connection, record)
+    if found is None:
+        named = await directory.of_tenants(connection, [before.tenant_id])
+        cause = Cause(
+            named.by_id[before.tenant_id], before.command_id, before.operation, record, None,
+            service, iso_utc(moment), order_id,
+        )  # fmt: skip
+    else:
+        cause = _cause(found[1], record, service, moment, order_id)
+        await _log(connection, found[1], moment, order_id)
     ids = await outbox.store(connection, [result_row(cause, told, waited=True)])
     before.outcome, before.http_status, before.code = told.outcome, told.http_status, told.code
     before.body, before.result_id, before.final_at = told.body, ids[0], moment
     await commands.update(connection, [before])
-    await lanes.leave(connection, [turn.lane_id])
-    await lanes.fail_order(connection, turn.order_id, turn.tenant_id, turn.command_id)
-    await _log(connection, asked, moment, turn.order_id)
-    event = Event("failed", {"error": type(error).__name__})
-    await history.write_events(connection, [(turn.order_id, *identity, event)])
-    COMMANDS_TOTAL.labels(service, asked.operation, told.outcome).inc()
+    COMMANDS_TOTAL.labels(service, before.operation, told.outcome).inc()
 
 
 async def _legible(connection: Connection, record: Record) -> tuple[Arrival, Command] | None:
@@ -155,7 +194,7 @@ def _cause(
         record=record,
         correlation_id=asked.correlation_id,
         service=service,
-        now=moment,
+        time=iso_utc(moment),
         order_id=order_id,
         traceparent=asked.traceparent,
         tracestate=asked.tracestate,

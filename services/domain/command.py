@@ -11,7 +11,7 @@ from schemas.reading import Reading
 from services.domain.tenants import Tenant
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Command:
     """What a tenant asks for. `reading` holds the body, its schema errors and unknown fields.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Members
 from typing import Any
 
+from schemas.dump import to_json
 from schemas.errors import ErrorEntry
 from services.domain import keys, loads, tanks
 from services.domain.entries import Path, entry
@@ -14,6 +14,24 @@ from services.domain.entries import Path, entry
 Keys = list[tuple[Path, str, Members[str, Any]]]
 
 EXTRA_DATA_BYTES = 64 * 1024
+
+
+def named(drops: Sequence[Members[str, Any] | None]) -> list[tuple[str, Members[str, Any]]]:
+    """Every mapping key of the drops that read, with its entity."""
+    found: list[tuple[str, Members[str, Any]]] = []
+    for drop in drops:
+        if drop is None:
+            continue
+        site = drop.get("site")
+        if site is not None:
+            found.append((keys.SITE, site))
+        product = drop.get("product")
+        if product is not None:
+            found.append((keys.PRODUCT, product))
+        for load in drop.get("loads") or ():
+            if load is not None:
+                loads.name(load, found)
+    return found
 
 
 def keys_of(drops: Sequence[Members[str, Any] | None], path: Path) -> Keys:
@@ -71,8 +89,7 @@ def extra_data_problems(holder: Members[str, Any], path: Path) -> Iterator[Error
     data = holder.get("extra_data")
     if not data:
         return
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    if len(text.encode("utf-8", "surrogatepass")) > EXTRA_DATA_BYTES:
+    if len(to_json(data)) > EXTRA_DATA_BYTES:
         yield entry(
             (*path, "extra_data"), "extra_data takes at most 64 KiB of JSON", "extra_data_too_large"
         )

@@ -10,7 +10,7 @@ from services.domain.tenants import Pair, Tenant
 from services.domain.world import Blob, Mapping, MasterRecord, OrderState
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What the caller is told: the outcome, HTTP's status and body, and a stable code."""
 
@@ -37,7 +37,7 @@ class Gap:
     candidates: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sync:
     """A record for a tenant's system; order id and sequence are added when it is stored."""
 
@@ -47,7 +47,7 @@ class Sync:
     routing: Members[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
     """A line of the order's timeline."""
 

@@ -36,8 +36,9 @@ def is_given(key: Members[str, Any]) -> bool:
 
 
 def is_plain(key: Members[str, Any]) -> bool:
-    """Whether this is a source id without a goid: there is no rule it could break."""
-    return bool(key.get("source_id") and not key.get("goid") and not key.get("tank_goid"))
+    """Whether this is a source id and no id of the hub's: there is no rule it could break."""
+    get = key.get
+    return bool(get("source_id") and not (get("goid") or get("tank_goid") or get("mapping_id")))
 
 
 def problems(

@@ -37,6 +37,15 @@ def listed(load: Members[str, Any], singular: str, plural: str) -> list[Any]:
     return [] if one is None or one == "" else [one]
 
 
+def name(load: Members[str, Any], found: list[tuple[str, Members[str, Any]]]) -> None:
+    """Add every mapping key of a load, with its entity."""
+    for singular, plural, entity in KEY_PARAMETERS:
+        one = load.get(singular)
+        if one is not None:
+            found.append((entity, one))
+        found += [(entity, key) for key in load.get(plural) or () if key is not None]
+
+
 def keys(load: Members[str, Any], path: Path) -> Iterator[tuple[Path, str, Members[str, Any]]]:
     """Every mapping key of a load, with where it stands and its entity."""
     for singular, plural, entity in KEY_PARAMETERS:

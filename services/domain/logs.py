@@ -30,7 +30,7 @@ SAGA_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Subject:
     """What a log entry is about: the caller's number of the order, the origin's, and its id."""
 

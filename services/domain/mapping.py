@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Members
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from services.domain.effects import Gap
@@ -34,9 +35,7 @@ class Side:
     @classmethod
     def of(cls, tenant: Tenant, system: str | None) -> Side:
         """This side; the tenant's primary system unless one is named (R005)."""
-        known = tenant.system(system)
-        name = known.name if known is not None else system or ""
-        return cls(tenant, Scope(tenant.id, name))
+        return _side(tenant, system)
 
     def gap(
         self,
@@ -61,6 +60,13 @@ class Side:
             wake_on=tuple(dict.fromkeys(tokens)),
             candidates=candidates,
         )
+
+
+@lru_cache(maxsize=4096)
+def _side(tenant: Tenant, system: str | None) -> Side:
+    known = tenant.system(system)
+    name = known.name if known is not None else system or ""
+    return Side(tenant, Scope(tenant.id, name))
 
 
 @dataclass(frozen=True, slots=True)

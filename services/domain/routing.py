@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from services.domain.tenants import Instance, Pair, System, Tenant
@@ -15,6 +16,8 @@ def of_order(pair: Pair, origin_system: str | None, origin_instance: str | None)
     return between(pair.origin, system, _instance(system, origin_instance), pair)
 
 
+# The same for all that two tenants exchange: a batch makes, and writes, it once.
+@lru_cache(maxsize=4096)
 def between(
     sender: Tenant,
     system: System | None,
@@ -26,7 +29,7 @@ def between(
 
     Towards the destination it goes to the pair's system and instance, else to the primary system
     and its first instance; towards the origin to `origin_system`, the one its order came from, else
-    to the primary system, no instance.
+    to the primary system, no instance. What is returned is shared: never change it.
     """
     receiver: Tenant | None = None
     to_system: System | None = None

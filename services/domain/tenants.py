@@ -14,6 +14,10 @@ class Instance:
     id: str
     name: str
 
+    def __hash__(self) -> int:
+        """By id: what is remembered of it is looked up for every command."""
+        return hash(self.id)
+
 
 @dataclass(frozen=True, slots=True)
 class System:
@@ -23,6 +27,10 @@ class System:
     name: str
     primary: bool
     instances: tuple[Instance, ...] = ()
+
+    def __hash__(self) -> int:
+        """By id: what is remembered of it is looked up for every command."""
+        return hash(self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,10 @@ class Tenant:
     active: bool = True
     partitions: int = 3
     systems: tuple[System, ...] = ()
+
+    def __hash__(self) -> int:
+        """By id: what is remembered of it is looked up for every command."""
+        return hash(self.id)
 
     def system(self, name: str | None) -> System | None:
         """The system of this name; without a name the primary one, else the first (R005)."""
@@ -60,6 +72,10 @@ class Pair:
     destination_updates: str = "propose"
     destination_system: str | None = None
     destination_instance: str | None = None
+
+    def __hash__(self) -> int:
+        """By id: what is remembered of it is looked up for every command."""
+        return hash(self.id)
 
 
 @dataclass(slots=True)

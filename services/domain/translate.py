@@ -66,11 +66,9 @@ def translate(
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What of a drop does not depend on its volume, in the three wordings, and what is missing."""
+    """Site, product and loads of a drop in the three wordings, and what is missing."""
 
-    site: Wordings
-    product: Wordings
-    loads: tuple[list[Document], ...]
+    wordings: list[tuple[KeyEcho | None, KeyEcho | None, list[Document]]]
     origin_gaps: list[Gap]
     destination_gaps: list[Gap]
 
@@ -93,22 +91,22 @@ class Translator:
         given_owner = body.get("supply_owner")
         owner = _wordings(None if given_owner is None else self.key(COMPANY, given_owner))
         drops = [self.drop(drop) for drop in body["drops"]]
-        window = _window(body["delivery_window"])
-        origin, master, destination = (
-            {
-                "origin_order_number": body["origin_order_number"],
-                "destination_order_number": None,
-                "po": body.get("po"),
-                "supply_owner": owner[wording],
-                "delivery_window": dict(window),
-                "note": body.get("note"),
-                "drops": [drop[wording] for drop in drops],
-                "bols": [],
-                "bol_photos": [],
-                "executed_drops": [],
-                "extra_data": body.get("extra_data") or {},
-            }
-            for wording in range(3)
+        origin: Document = {
+            "origin_order_number": body["origin_order_number"],
+            "destination_order_number": None,
+            "po": body.get("po"),
+            "supply_owner": owner[0],
+            "delivery_window": _window(body["delivery_window"]),
+            "note": body.get("note"),
+            "drops": [drop[0] for drop in drops],
+            "bols": [],
+            "bol_photos": [],
+            "executed_drops": [],
+            "extra_data": body.get("extra_data") or {},
+        }
+        master, destination = (
+            {**origin, "supply_owner": owner[at], "drops": [drop[at] for drop in drops]}
+            for at in (1, 2)
         )
         mapped = not self.origin_gaps
         return Translation(
@@ -125,25 +123,25 @@ class Translator:
         What is dropped where, and from which supply, comes again and again in a batch: it is
         translated once, and what it shares with other orders is never changed.
         """
-        site, product, loads = drop["site"], drop.get("product"), drop.get("loads") or ()
-        named = (self.origin.scope, self.destination.scope, to_json((site, product, loads)))
+        given = drop["site"], drop.get("product"), drop.get("loads") or ()
+        named = (self.origin.scope, self.destination.scope, to_json(given))
         part: _Part | None = self.master.memo.get(named)
         if part is None:
-            part = self.master.memo[named] = self._part(site, product, loads)
+            part = self.master.memo[named] = self._part(*given)
         for gap in part.origin_gaps:
             register(self.origin_gaps, gap)
         for gap in part.destination_gaps:
             register(self.destination_gaps, gap)
-        extra_data = drop.get("extra_data") or {}
+        volume, extra_data = drop["volume"], drop.get("extra_data") or {}
         return [
             {
-                "site": part.site[wording],
-                "product": part.product[wording],
-                "volume": drop["volume"],
-                "loads": part.loads[wording],
+                "site": site,
+                "product": product,
+                "volume": volume,
+                "loads": loads,
                 "extra_data": extra_data,
             }
-            for wording in range(3)
+            for site, product, loads in part.wordings
         ]
 
     def _part(
@@ -156,10 +154,9 @@ class Translator:
         words = None if product is None else alone.key(PRODUCT, product)
         place = alone.site(site, words)
         supply = [alone.load(load) for load in loads]
+        supplies = ([load[wording] for load in supply] for wording in range(3))
         return _Part(
-            place,
-            _wordings(words),
-            tuple([load[wording] for load in supply] for wording in range(3)),
+            list(zip(place, _wordings(words), supplies, strict=True)),
             list(alone.origin_gaps.values()),
             list(alone.destination_gaps.values()),
         )

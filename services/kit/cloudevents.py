@@ -70,7 +70,7 @@ class Unreadable(CrossroadsError):
         super().__init__(f"{reason}: {detail}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Source:
     """Where a record came from; the cluster's id changes when the broker is replaced."""
 
@@ -80,7 +80,7 @@ class Source:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
     """One consumed record as it came; `timestamp_ms` is the broker's, in ms since 1970."""
 

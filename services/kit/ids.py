@@ -25,12 +25,16 @@ def order_style_id(timestamp_ms: int, *parts: str | bytes | int) -> str:
     return f"{moment:012x}{fingerprint(*parts)[:6].hex()}"
 
 
-def event_id(tenant_id: str, command_id: str, event_type: str, receiver: str, n: int) -> str:
+def event_id(cause: bytes, event_type: str, receiver: str, n: int) -> str:
     """The `ce_id` of what a command causes: UUIDv5, the same whenever it is decided again.
 
-    `receiver` is the tenant it is for; `n` is 0 for a waiting result and 1 for a final one.
+    `cause` is the `cause_digest` of tenant and command id; `receiver` is the tenant it is for; `n`
+    is 0 for a waiting result and 1 for a final one.
     """
-    return _uuid("command", tenant_id, command_id, event_type, receiver, str(n))
+    return _uuid5(
+        b"%b%d:%b%d:%b%d"
+        % (cause, len(event_type), event_type.encode(), len(receiver), receiver.encode(), n)
+    )
 
 
 def position_event_id(cluster_id: str, topic: str, partition: int, offset: int) -> str:
@@ -38,7 +42,7 @@ def position_event_id(cluster_id: str, topic: str, partition: int, offset: int) 
 
     For answers to further copies, to reused keys and to records that leave their id free.
     """
-    return _uuid("position", cluster_id, topic, str(partition), str(offset))
+    return _uuid5(fingerprint("position", cluster_id, topic, partition, offset))
 
 
 def fingerprint(*parts: str | bytes | int | None) -> bytes:
@@ -58,12 +62,9 @@ def cause_digest(tenant_id: str, command_id: str) -> bytes:
     return fingerprint(tenant_id, command_id)[:16]
 
 
-def _uuid(*parts: str) -> str:
-    # As uuid.uuid5 does it, without its objects: this runs three times an order.
-    name = "".join([f"{len(part)}:{part}" for part in parts])
-    digest = bytearray(
-        hashlib.sha1(_NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()
-    )
+def _uuid5(name: bytes) -> str:
+    # As uuid.uuid5 does it, without its objects: this runs for every record the hub emits.
+    digest = bytearray(hashlib.sha1(_NAMESPACE.bytes + name, usedforsecurity=False).digest())
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80
     text = digest.hex()

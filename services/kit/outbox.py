@@ -5,12 +5,13 @@ Its settled mark rests on two properties of `store`: before a transaction draws 
 has its transaction id, and the lock on the outbox that writers hold until they end.
 """
 
-import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias
+
+import msgspec
 
 from services.kit.database import Connection, Session
 
@@ -19,8 +20,8 @@ AnyConnection: TypeAlias = "Connection | Session"
 NEW_ROWS_CHANNEL = "crossroads_outbox"
 PUBLISHED_CHANNEL = "crossroads_published"
 
-_LENGTHS = struct.Struct("<II")
-_NULL = 0xFFFFFFFF
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(list[tuple[str, bytes | None]])
 
 # The xid comes from a scan that every drawn id is joined to, so it is taken before the first
 # nextval; without it a transaction may draw ids first and get its xid at its first insert. The
@@ -35,7 +36,7 @@ WHERE started.xid IS NOT NULL
 """
 
 _COLUMNS = (
-    "id", "after_id", "accepted_ms", "waiting_id", "shard", "kind", "told_before",
+    "id", "after_id", "accepted_ms", "shard", "kind", "told_before",
     "topic", "stream", "cause", "key", "headers", "value",
 )  # fmt: skip
 
@@ -58,10 +59,9 @@ class OutgoingRow:
     `cause` is 16 bytes of (tenant id, command id); a FINAL goes out only after the SYNC and
     WAITING rows of its cause. SYNC rows of a cause must stand before its FINAL. `after_id`
     names a row of another shard that must be gone first. `accepted_ms` (epoch milliseconds) on
-    the sync of a create is when the create was accepted. `waiting_id` on a FINAL is the `ce_id`
-    that a waiting answer of the command has; the relay tells one (`delivery.parked`) when the
-    FINAL is parked, unless `told_before` says that a waiting answer was stored already, or
-    there is no `waiting_id` (answers to further copies).
+    the sync of a create is when the create was accepted. When a FINAL is parked the relay tells
+    a waiting answer (`delivery.parked`), unless `told_before` says that one was stored already or
+    that there is none (answers to further copies).
     """
 
     kind: RowKind
@@ -74,7 +74,6 @@ class OutgoingRow:
     cause: bytes | None
     after_id: int | None = None
     told_before: bool = False
-    waiting_id: str | None = None
     accepted_ms: int | None = None
 
 
@@ -84,35 +83,13 @@ def shard_of(shard_key: str, shards: int) -> int:
 
 
 def pack_headers(headers: Sequence[tuple[str, bytes | None]]) -> bytes:
-    """Headers as one value: for each two little-endian uint32 lengths, the name, the value.
-
-    The length 2^32 - 1 stands for a null value (a dead letter keeps its headers untouched).
-    """
-    parts: list[bytes] = []
-    for name, value in headers:
-        encoded = name.encode()
-        if value is None:
-            parts += (_LENGTHS.pack(len(encoded), _NULL), encoded)
-        else:
-            parts += (_LENGTHS.pack(len(encoded), len(value)), encoded, value)
-    return b"".join(parts)
+    """Headers as one value (MessagePack); names may repeat, values may be null."""
+    return _ENCODER.encode(headers)
 
 
 def unpack_headers(packed: bytes) -> list[tuple[str, bytes | None]]:
     """The inverse of `pack_headers`."""
-    headers: list[tuple[str, bytes | None]] = []
-    at, end = 0, len(packed)
-    while at < end:
-        name_length, value_length = _LENGTHS.unpack_from(packed, at)
-        at += _LENGTHS.size
-        name = packed[at : at + name_length].decode()
-        at += name_length
-        if value_length == _NULL:
-            headers.append((name, None))
-        else:
-            headers.append((name, packed[at : at + value_length]))
-            at += value_length
-    return headers
+    return _DECODER.decode(packed)
 
 
 async def draw(connection: AnyConnection, count: int) -> tuple[list[int], int]:
@@ -139,8 +116,8 @@ async def store(connection: AnyConnection, rows: Sequence[OutgoingRow]) -> list[
         columns=_COLUMNS,
         records=[
             (
-                id_, row.after_id, row.accepted_ms, row.waiting_id,
-                shard_of(row.shard_key, shards), int(row.kind), row.told_before,
+                id_, row.after_id, row.accepted_ms,
+                shard_of(row.shard_key, shards), row.kind, row.told_before,
                 row.topic, row.stream, row.cause, row.key, pack_headers(row.headers), row.value,
             )
             for id_, row in zip(ids, rows, strict=True)

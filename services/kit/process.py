@@ -34,7 +34,7 @@ _SERVER_GRACE_SECONDS = 2
 
 # Batches make many objects that live as long as their transaction; with the default thresholds the
 # collector looks at all of them again and again (four times the cost of validating, measured).
-_GC_THRESHOLDS = (50_000, 20, 50)
+_GC_THRESHOLDS = (400_000, 20, 50)
 
 Work = Callable[[asyncio.Event], Awaitable[None]]
 

@@ -30,6 +30,9 @@ from services.kit.tuning import Tuning
 log = structlog.get_logger()
 
 _COMPARE_SECONDS = 5.0
+# A poll returns as soon as there is a record. After an empty one FastStream sleeps, which costs the
+# next record milliseconds: so empty ones are rare, unless something waits to be placed.
+_IDLE_POLL_MS = 200
 
 
 class GetMany(Protocol):
@@ -148,6 +151,8 @@ class Reader:
             return {}
         await self._place_waiting()
         before = await self._positions()
+        if self._chain.partitions() and not self.waiting:
+            timeout_ms = max(timeout_ms, _IDLE_POLL_MS)
         try:
             polled = await getmany(timeout_ms=timeout_ms, max_records=max_records)
         except KafkaError as error:

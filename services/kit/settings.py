@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     metadata_max_age_ms: int = Field(default=3000, ge=100, le=9000)
     batch_max_records: int = Field(default=1000, ge=1, le=10_000)
     batch_timeout_ms: int = Field(default=10, ge=1, le=10_000)
+    # How long a broker may keep a fetch that finds nothing. Apache Kafka answers as soon as there
+    # is something; one that does not makes every record wait for about half of it.
+    fetch_max_wait_ms: int = Field(default=500, ge=1, le=10_000)
 
     delivery: Literal["at-least-once", "exactly-once"] = "at-least-once"
     manage_topics: bool = True

@@ -43,9 +43,6 @@ __all__ = ["Stream", "Tuning", "Work"]
 log = structlog.get_logger()
 
 _REBALANCE_TIMEOUT_MS = 60_000
-# Apache Kafka answers a waiting fetch when there is something; the embedded broker only when the
-# wait is over, so this is the latency it costs there.
-_FETCH_WAIT_MS = 20
 _LEAVE_SECONDS = 3.0
 _PLACING_SECONDS = 10.0
 
@@ -202,7 +199,7 @@ class Stream:
             rebalance_timeout_ms=_REBALANCE_TIMEOUT_MS,
             max_partition_fetch_bytes=MAX_PARTITION_FETCH_BYTES,
             fetch_max_bytes=MAX_FETCH_BYTES,
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            fetch_max_wait_ms=settings.fetch_max_wait_ms,
             listener=_Listener(self._assigned, self._reader.revoked),
             parser=_as_it_came,
             decoder=_undecoded,

@@ -19,11 +19,13 @@ class Broker(Protocol):
 
     `cluster_id` is of the broker that runs now. `notice` is said to the user at the start, when
     there is something to know; `keeps_topics` is false when a restart loses them.
-    `session_seconds` is the session timeout that suits it, None: the hub's own default.
+    `session_seconds` is the session timeout that suits it, `fetch_wait_ms` how long a fetch should
+    wait there; None: the hub's own default.
     """
 
     keeps_topics: bool
     session_seconds: int | None
+    fetch_wait_ms: int | None
 
     @property
     def notice(self) -> str | None:
@@ -65,6 +67,8 @@ class Tansu:
     # It lets a group join after half of its session timeout: 30 s would mean 15 s without a reader
     # whenever a tenant's topics are new.
     session_seconds: int | None = 6
+    # It answers a fetch that found nothing after half of the wait, also when a record came at once.
+    fetch_wait_ms: int | None = 20
 
     def __init__(self, data: Path, port: int, logs: Path) -> None:
         self._directory = data / "broker"

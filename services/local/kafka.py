@@ -31,6 +31,7 @@ class Kafka:
 
     keeps_topics = True
     session_seconds: int | None = None
+    fetch_wait_ms: int | None = None
 
     def __init__(
         self, data: Path, port: int, logs: Path, settings: Mapping[str, str] | None = None

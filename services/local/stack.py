@@ -129,7 +129,10 @@ class Stack:
 
         http_port = self._ports.take()
         environment = service_environment(
-            database.dsn, broker.bootstrap_servers, session_seconds=broker.session_seconds
+            database.dsn,
+            broker.bootstrap_servers,
+            session_seconds=broker.session_seconds,
+            fetch_wait_ms=broker.fetch_wait_ms,
         )
         migrated = asyncio.Event()
 
@@ -260,18 +263,24 @@ class Stack:
 
 
 def service_environment(
-    dsn: str, bootstrap_servers: str, *, session_seconds: int | None = None
+    dsn: str,
+    bootstrap_servers: str,
+    *,
+    session_seconds: int | None = None,
+    fetch_wait_ms: int | None = None,
 ) -> dict[str, str]:
     """What the processes of the hub are told: this process's variables, led to these servers.
 
     Variables that would lead elsewhere are replaced or left out; all others are passed on, so that
     a setting of the user's reaches the services. `session_seconds` is the consumer groups' session
-    timeout where the user has not set one.
+    timeout, `fetch_wait_ms` how long a fetch may wait, where the user has not set them.
     """
     elsewhere = ("CROSSROADS_KAFKA_SASL_", "CROSSROADS_KAFKA_SSL_", "CROSSROADS_METRICS_PORT")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(elsewhere)}
     if session_seconds is not None and not kept.keys() & SESSION_VARIABLES:
         kept["CROSSROADS_SESSION_TIMEOUT_SECONDS"] = str(session_seconds)
+    if fetch_wait_ms is not None:
+        kept.setdefault("CROSSROADS_FETCH_MAX_WAIT_MS", str(fetch_wait_ms))
     return {
         **kept,
         "PYTHONUNBUFFERED": "1",

@@ -179,7 +179,9 @@ class Supervisor:
                     if len(kept.failed_preparations) >= FAILED_PREPARATIONS_BEFORE_GIVING_UP:
                         raise kept.failed_preparations[-1]
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(kept.ready.wait(), 0.2)
+                        # Not wait_for, which may lose the cancelling of whoever waits here.
+                        async with asyncio.timeout(0.2):
+                            await kept.ready.wait()
         except TimeoutError as error:
             reason = f"was not ready within {seconds:g} s"
             raise StartFailed(program.title, reason, program.log) from error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
+from typing import Any
 
 from services.kit.database import Connection
 
@@ -35,6 +37,8 @@ _COLUMNS = (
     "tenant_id", "command_id", "fingerprint", "operation", "order_id", "outcome", "http_status",
     "code", "body", "result_id", "waiting_id", "accepted_at", "final_at",
 )  # fmt: skip
+_VALUES: Callable[[StoredAnswer], tuple[Any, ...]] = attrgetter(*_COLUMNS)
+_IDENTITY: Callable[[StoredAnswer], tuple[str, str]] = attrgetter("tenant_id", "command_id")
 
 _KNOWN = f"""
 SELECT {", ".join("c." + column for column in _COLUMNS)}
@@ -65,10 +69,7 @@ async def insert(connection: Connection, answers: Sequence[StoredAnswer]) -> Non
     await connection.copy_records_to_table(
         "commands",
         columns=_COLUMNS,
-        records=[
-            tuple(getattr(answer, column) for column in _COLUMNS)
-            for answer in sorted(answers, key=lambda answer: (answer.tenant_id, answer.command_id))
-        ],
+        records=[_VALUES(answer) for answer in sorted(answers, key=_IDENTITY)],
     )
 
 

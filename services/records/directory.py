@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import asyncpg
@@ -48,28 +49,39 @@ async def _with_pairs(connection: Connection, rows: list[asyncpg.Record]) -> Dir
 
 def tenant_of(row: asyncpg.Record) -> Tenant:
     """The tenant of a row with the columns of `tenants`."""
-    return Tenant(
-        id=row["id"],
-        slug=row["slug"],
-        name=row["name"],
-        active=row["active"],
-        partitions=row["partitions"],
-        systems=tuple(_system(system) for system in orjson.loads(row["systems"])),
+    return _tenant(
+        row["id"],
+        row["slug"],
+        row["name"],
+        row["active"],
+        row["partitions"],
+        _systems(row["systems"]),
     )
 
 
 def pair_of(row: asyncpg.Record, tenants: dict[str, Tenant]) -> Pair:
     """The pair of a row with the columns of `pairs`; `tenants` by id must hold both."""
-    return Pair(
-        id=row["id"],
-        origin=tenants[row["origin_id"]],
-        destination=tenants[row["destination_id"]],
-        acceptance=row["acceptance"],
-        origin_updates=row["origin_updates"],
-        destination_updates=row["destination_updates"],
-        destination_system=row["destination_system"],
-        destination_instance=row["destination_instance"],
+    return _pair(
+        row["id"],
+        tenants[row["origin_id"]],
+        tenants[row["destination_id"]],
+        row["acceptance"],
+        row["origin_updates"],
+        row["destination_updates"],
+        row["destination_system"],
+        row["destination_instance"],
     )
+
+
+# Rows that say the same are the same object from batch to batch, which makes comparing them, and
+# what is remembered of them, cheap.
+_tenant = lru_cache(maxsize=4096)(Tenant)
+_pair = lru_cache(maxsize=4096)(Pair)
+
+
+@lru_cache(maxsize=4096)
+def _systems(text: str) -> tuple[System, ...]:
+    return tuple(_system(system) for system in orjson.loads(text))
 
 
 def _system(raw: dict[str, Any]) -> System:

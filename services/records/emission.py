@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -29,9 +29,12 @@ MAX_VALUE_BYTES = 7 * 1024 * 1024
 RESULT_SUFFIX = ".result.v1"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cause:
-    """The command that outgoing records come from, and the process that emits them."""
+    """The command that outgoing records come from, and the process that emits them.
+
+    `time` is when, as RFC 3339; `digest` what outgoing rows name as their cause.
+    """
 
     tenant: Tenant
     command_id: str
@@ -39,10 +42,15 @@ class Cause:
     record: Record
     correlation_id: str | None
     service: str
-    now: datetime
+    time: str
     order_id: str | None = None
     traceparent: str | None = None
     tracestate: str | None = None
+    digest: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Two rows or more name the digest."""
+        self.digest = cause_digest(self.tenant.id, self.command_id)
 
     @property
     def shard_key(self) -> str:
@@ -55,11 +63,6 @@ class Cause:
         """The ce_type of its results; of a record whose type is illegible a general one."""
         return f"crossroads.{self.operation or 'record'}{RESULT_SUFFIX}"
 
-    def answer_id(self, n: int) -> str:
-        """The ce_id of the first copy's result: 0 waiting, 1 final."""
-        slug = self.tenant.slug
-        return event_id(self.tenant.id, self.command_id, self.result_type(), slug, n)
-
     def copy_id(self) -> str:
         """The ce_id of an answer that belongs to this copy alone: from its source position."""
         source = self.record.source
@@ -71,7 +74,7 @@ class Cause:
             id=ce_id,
             source=f"/crossroads/{self.service}",
             type=ce_type,
-            time=iso_utc(self.now),
+            time=self.time,
             subject=self.order_id,
             origin_tenant=self.tenant.slug,
             dest_tenant=receiver.slug,
@@ -82,8 +85,7 @@ class Cause:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """An answer as stored; `body` is JSON text, so that every repeat has the same bytes."""
 
     outcome: str
@@ -116,18 +118,18 @@ def result_row(
             "body": orjson.Fragment(told.body),
         }
     )
-    ce_id = cause.copy_id() if copy else cause.answer_id(1 if final else 0)
+    kind, tenant = cause.result_type(), cause.tenant
+    ce_id = cause.copy_id() if copy else event_id(cause.digest, kind, tenant.slug, int(final))
     return OutgoingRow(
         kind=RowKind.FINAL if final else RowKind.WAITING,
-        topic=topics.results_topic(cause.tenant.slug),
+        topic=topics.results_topic(tenant.slug),
         key=cause.record.key,
         value=value,
-        headers=write_headers(cause.envelope(ce_id, cause.result_type(), cause.tenant)),
+        headers=write_headers(cause.envelope(ce_id, kind, tenant)),
         shard_key=cause.shard_key,
         stream=None,
-        cause=cause_digest(cause.tenant.id, cause.command_id),
-        told_before=waited,
-        waiting_id=None if copy or waited or not final else cause.answer_id(0),
+        cause=cause.digest,
+        told_before=waited or copy,
     )
 
 
@@ -142,7 +144,7 @@ def sync_row(cause: Cause, sync: Sync, order_id: str, sequence: int, texts: Text
         "sequence": sequence,
         **sync.members,
     }
-    ce_id = event_id(cause.tenant.id, cause.command_id, sync.type, sync.receiver.slug, 1)
+    ce_id = event_id(cause.digest, sync.type, sync.receiver.slug, 1)
     envelope = cause.envelope(ce_id, sync.type, sync.receiver)
     envelope.sequence = str(sequence)
     return OutgoingRow(
@@ -153,7 +155,7 @@ def sync_row(cause: Cause, sync: Sync, order_id: str, sequence: int, texts: Text
         headers=write_headers(envelope),
         shard_key=order_id,
         stream=f"{order_id}/{sync.receiver.slug}",
-        cause=cause_digest(cause.tenant.id, cause.command_id),
+        cause=cause.digest,
         accepted_ms=cause.record.timestamp_ms if cause.operation == "order.create" else None,
     )
 

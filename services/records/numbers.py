@@ -20,6 +20,9 @@ RETURNING l.order_id
 """
 
 
+_ANYBODY = "SELECT EXISTS (SELECT FROM lane_commands WHERE wait_number IS NOT NULL)"
+
+
 async def take_over(
     connection: Connection, numbers: Iterable[tuple[str, str, str]]
 ) -> dict[str, int]:
@@ -28,7 +31,8 @@ async def take_over(
     How many commands each order took over. The caller holds the numbers' advisory locks shared.
     """
     wanted = sorted(set(numbers))
-    if not wanted:
+    # Most of the time nobody waits for any number.
+    if not wanted or not await connection.fetchval(_ANYBODY):
         return {}
     rows = await connection.fetch(_TAKE, *(list(column) for column in zip(*wanted, strict=True)))
     taken: dict[str, int] = {}

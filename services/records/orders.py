@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import asyncpg
@@ -20,7 +21,15 @@ _MEMBERS = (
     "destination_sequence", "waiting", "accepted_at", "created_at", "updated_at",
 )  # fmt: skip
 _DOCUMENTS = frozenset({"origin_document", "master_document", "destination_document"})
+
+
+def _documents_at(members: Sequence[str]) -> tuple[int, ...]:
+    return tuple(at for at, member in enumerate(members) if member in _DOCUMENTS)
+
+
+_DOCUMENTS_AT = _documents_at(_MEMBERS)
 _INSERTED = (*_MEMBERS, "origin_outbox_id", "destination_outbox_id")
+_VALUES = attrgetter(*_MEMBERS)
 _COLUMNS = ", ".join(f"o.{member}" for member in _MEMBERS)
 
 # Honest `synced` (K40): the newest record towards either side is in neither table.
@@ -134,7 +143,7 @@ async def insert(
         "orders",
         columns=_INSERTED,
         records=[
-            (*_values(order, texts), origin_row, destination_row)
+            (*_values(order, _VALUES, _DOCUMENTS_AT, texts), origin_row, destination_row)
             for order, origin_row, destination_row in orders
         ],
     )
@@ -146,6 +155,8 @@ _UPDATED = tuple(
     if member
     not in {"id", "origin_id", "destination_id", "command_id", "accepted_at", "created_at"}
 )
+_UPDATED_VALUES = attrgetter(*_UPDATED)
+_UPDATED_DOCUMENTS_AT = _documents_at(_UPDATED)
 _TYPES = {
     "created_by_hauler": "boolean",
     "origin_sequence": "integer",
@@ -179,7 +190,7 @@ async def update(
     rows = [
         (
             order.id,
-            *(_value(order, member, texts) for member in _UPDATED),
+            *_values(order, _UPDATED_VALUES, _UPDATED_DOCUMENTS_AT, texts),
             origin_row,
             destination_row,
         )
@@ -188,12 +199,14 @@ async def update(
     await connection.execute(_UPDATE, *(list(column) for column in zip(*rows, strict=True)))
 
 
-def _values(order: OrderState, texts: Texts) -> tuple[Any, ...]:
-    return tuple([_value(order, member, texts) for member in _MEMBERS])
-
-
-def _value(order: OrderState, member: str, texts: Texts) -> Any:
-    value = getattr(order, member)
-    if value is not None and member in _DOCUMENTS:
-        return texts.of(value).decode()
-    return value
+def _values(
+    order: OrderState,
+    values_of: Callable[[OrderState], tuple[Any, ...]],
+    documents_at: Sequence[int],
+    texts: Texts,
+) -> list[Any]:
+    values = list(values_of(order))
+    for at in documents_at:
+        if values[at] is not None:
+            values[at] = texts.of(values[at]).decode()
+    return values

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import asyncpg
+
 from services.kit.cloudevents import Record
 from services.kit.database import Connection
 from services.records import stored
+
+_COLUMNS = "tenant_id, command_id, entity_key, wake_on, record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +31,11 @@ async def of_keys(connection: Connection, entity_keys: Iterable[str]) -> dict[st
     if not wanted:
         return {}
     rows = await connection.fetch(
-        "SELECT tenant_id, command_id, entity_key, wake_on, record FROM reference_waiting"
+        f"SELECT {_COLUMNS} FROM reference_waiting"
         " WHERE entity_key = ANY($1::text[]) ORDER BY entity_key FOR UPDATE",
         wanted,
     )
-    return {
-        row["entity_key"]: WaitingUpsert(
-            row["tenant_id"],
-            row["command_id"],
-            row["entity_key"],
-            tuple(row["wake_on"]),
-            stored.load(row["record"]),
-        )
-        for row in rows
-    }
+    return {row["entity_key"]: _of_row(row) for row in rows}
 
 
 _PARK = """
@@ -85,11 +80,28 @@ async def wake(connection: Connection, tokens: Iterable[str]) -> None:
     )
 
 
-async def claim(connection: Connection, limit: int) -> list[Record]:
-    """Lock up to `limit` upserts whose turn it is and that nobody else works on."""
+async def claim(
+    connection: Connection, limit: int, only: tuple[str, str] | None = None
+) -> list[WaitingUpsert]:
+    """Lock up to `limit` upserts whose turn it is and that nobody else works on.
+
+    `only` names one by (tenant id, command id): nobody else's then.
+    """
     rows = await connection.fetch(
-        "SELECT record FROM reference_waiting WHERE runnable ORDER BY arrived_at LIMIT $1"
-        " FOR UPDATE SKIP LOCKED",
+        f"SELECT {_COLUMNS} FROM reference_waiting WHERE runnable"
+        " AND ($2::text IS NULL OR (tenant_id, command_id) = ($2, $3))"
+        " ORDER BY arrived_at LIMIT $1 FOR UPDATE SKIP LOCKED",
         limit,
+        *(only or (None, None)),
     )
-    return [stored.load(row["record"]) for row in rows]
+    return [_of_row(row) for row in rows]
+
+
+def _of_row(row: asyncpg.Record) -> WaitingUpsert:
+    return WaitingUpsert(
+        row["tenant_id"],
+        row["command_id"],
+        row["entity_key"],
+        tuple(row["wake_on"]),
+        stored.load(row["record"]),
+    )

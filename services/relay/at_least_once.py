@@ -6,13 +6,13 @@ of first occurrences holds without it.
 """
 
 import asyncio
+import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from aiokafka import errors as kafka_errors
-from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from services.kit.errors import BrokerAway
@@ -79,7 +79,6 @@ class AtLeastOnce:
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         self._wire = Wire(arguments)
-        self._partitioner = DefaultPartitioner()
 
     async def start(self) -> None:
         """Connect. Raises BrokerAway."""
@@ -136,9 +135,15 @@ class AtLeastOnce:
         lanes: dict[tuple[str, int], _Lane] = {}
         for row in reversed(rows):
             known = partitions.get(row.topic, [])
-            if known:
-                at = row.topic, self._partitioner(row.key, known, known)
-                lanes.setdefault(at, _Lane(*at, waiting=[])).waiting.append(row)
+            if not known:
+                continue
+            # As librdkafka does it. The Java client's hash, written in Python, took a sixth of the
+            # relay's time.
+            at = row.topic, known[zlib.crc32(row.key or b"") % len(known)]
+            lane = lanes.get(at)
+            if lane is None:
+                lane = lanes[at] = _Lane(*at, waiting=[])
+            lane.waiting.append(row)
         return list(lanes.values())
 
     async def _send(self, lanes: Sequence[_Lane], outcome: Outcome) -> None:

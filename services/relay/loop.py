@@ -78,7 +78,8 @@ class Relay:
 
         async def sleep(seconds: float) -> None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await stop.wait()
 
         retrying = tenacity.AsyncRetrying(
             sleep=sleep,
@@ -247,7 +248,7 @@ class Relay:
             raise BrokerAway("The broker acknowledged nothing.")
         now = time.time()
         for row in wave:
-            if row.kind is RowKind.SYNC and row.id in outcome.acknowledged and row.accepted_ms:
+            if row.kind == RowKind.SYNC and row.id in outcome.acknowledged and row.accepted_ms:
                 ORDER_END_TO_END_SECONDS.observe(max(0.0, now - row.accepted_ms / 1000))
         if outcome.acknowledged:
             async with session.use() as connection:

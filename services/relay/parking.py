@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from services.kit.database import Session
+from services.kit.ids import event_id
 from services.kit.outbox import (
     PUBLISHED_CHANNEL,
     RowKind,
@@ -16,7 +17,7 @@ from services.kit.outbox import (
 from services.relay.rows import Row
 
 _COLUMNS = (
-    "id, accepted_ms, stored_at, waiting_id, shard, kind, told_before, topic, stream, "
+    "id, accepted_ms, stored_at, shard, kind, told_before, topic, stream, "
     "cause, key, headers, value"
 )
 
@@ -91,7 +92,7 @@ def to_park(
     causes: set[bytes] = set()
     parked: list[Row] = []
     for row in rows:
-        behind = row.stream in streams or (row.kind is RowKind.FINAL and row.cause in causes)
+        behind = row.stream in streams or (row.kind == RowKind.FINAL and row.cause in causes)
         if not (behind or row.topic in closed_topics or row.id in joining or row.id in refused):
             continue
         parked.append(row)
@@ -105,12 +106,12 @@ def to_park(
 def told_value(row: Row) -> bytes | None:
     """The waiting answer (`delivery.parked`) for a parked final result; None if none is due.
 
-    None is due where something was told before, where the command may have no waiting answer, or
-    where the row is no final result. Derived from the final value alone: told again, it is the
+    None is due where something was told before, where no waiting answer may be told, or where the
+    row is no final result. Derived from the final value alone: told again, it is the
     same bytes.
     """
-    silent = row.told_before or row.told is not None or row.waiting_id is None
-    if row.kind is not RowKind.FINAL or row.value is None or silent:
+    silent = row.told_before or row.told is not None or row.cause is None
+    if row.kind != RowKind.FINAL or row.value is None or silent:
         return None
     final: dict[str, Any] = orjson.loads(row.value or b"null")
     body = final.get("body")
@@ -124,14 +125,12 @@ def told_value(row: Row) -> bytes | None:
 
 
 def told_headers(row: Row) -> bytes:
-    """The final result's headers with the id of the waiting answer."""
-    new_id = str(row.waiting_id).encode()
-    return pack_headers(
-        [
-            (name, new_id if name == "ce_id" else value)
-            for name, value in unpack_headers(row.headers)
-        ]
-    )
+    """The final result's headers with the id of the waiting answer (n = 0)."""
+    headers = unpack_headers(row.headers)
+    known = dict(headers)
+    kind, receiver = known["ce_type"] or b"", known["ce_desttenant"] or b""
+    new_id = event_id(row.cause or b"", kind.decode(), receiver.decode(), 0).encode()
+    return pack_headers([(name, new_id if name == "ce_id" else value) for name, value in headers])
 
 
 async def park(connection: Session, rows: Sequence[Row], refused: Mapping[int, str]) -> None:

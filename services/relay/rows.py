@@ -2,30 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
+from operator import attrgetter
 
 from services.kit.database import Session
-from services.kit.outbox import RowKind
 
-# One statement, so that xmin belongs to the very snapshot that saw the rows. A sequence nobody
+# One statement, so that xmin belongs to the very snapshot that saw the rows. Sizes are looked at
+# before the rows: a window over whole rows would carry every value through it. A sequence nobody
 # has drawn from says last_value 1 although the id 1 is still to come.
 _FETCH = """
-SELECT now.xmin, now.last_id, page.*
-FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
-             (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM outbox_id_seq) AS last_id
-     ) AS now
-LEFT JOIN (
-    SELECT id, after_id, accepted_ms, waiting_id, shard, kind, told_before, topic, stream, cause,
-           key, headers, value, told, in_reach
-    FROM (SELECT *, count(*) OVER () AS in_reach,
-                 sum(coalesce(octet_length(value), 0)) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING)
-                 - coalesce(octet_length(value), 0) AS bytes_before
-          FROM (SELECT * FROM outbox
-                WHERE id > $1 AND shard = ANY($2::smallint[]) ORDER BY id LIMIT $3) AS reach
-         ) AS measured
-    WHERE bytes_before < $4
+WITH reach AS MATERIALIZED (
+    SELECT id, sum(size) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) - size AS bytes_before
+    FROM (SELECT id, coalesce(octet_length(value), 0) AS size FROM outbox
+          WHERE id > $1 AND shard = ANY($2::smallint[]) ORDER BY id LIMIT $3) AS sizes
+), now AS (
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
+           (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM outbox_id_seq) AS last_id,
+           (SELECT count(*) FROM reach) AS in_reach,
+           (SELECT max(id) FROM reach WHERE bytes_before < $4) AS until
+)
+SELECT now.xmin, now.last_id, now.in_reach, page.*
+FROM now LEFT JOIN LATERAL (
+    SELECT id, after_id, accepted_ms, shard, kind, told_before, topic, stream, cause, key, headers,
+           value, told
+    FROM outbox WHERE id > $1 AND id <= now.until AND shard = ANY($2::smallint[]) ORDER BY id
 ) AS page ON true
-ORDER BY page.id
 """
 
 _DELETE = """
@@ -57,14 +57,13 @@ FROM (SELECT stored_at FROM outbox WHERE id > $1 AND shard = ANY($2::smallint[])
 
 @dataclass(slots=True)
 class Row:
-    """A row of the outbox as the relay needs it; `headers` are packed (kit.outbox)."""
+    """A row of the outbox as the relay needs it; `kind` is a RowKind, `headers` are packed."""
 
     id: int
     after_id: int | None
     accepted_ms: int | None
-    waiting_id: UUID | None
     shard: int
-    kind: RowKind
+    kind: int
     told_before: bool
     topic: str
     stream: str | None
@@ -94,16 +93,8 @@ async def fetch(
     """The rows above `mark` in `shards`, by id; at least one if there is one."""
     records = await connection.fetch(_FETCH, mark, shards, max_rows, max_bytes)
     first = records[0]
-    rows = [
-        Row(
-            record["id"], record["after_id"], record["accepted_ms"], record["waiting_id"],
-            record["shard"], RowKind(record["kind"]), record["told_before"], record["topic"],
-            record["stream"], record["cause"], record["key"], record["headers"], record["value"],
-            record["told"],
-        )
-        for record in records
-        if record["id"] is not None
-    ]  # fmt: skip
+    rows = [Row(*record[3:]) for record in records if record["id"] is not None]
+    rows.sort(key=attrgetter("id"))
     cut = bool(rows) and (first["in_reach"] >= max_rows or first["in_reach"] > len(rows))
     return Fetched(rows, first["xmin"], first["last_id"], rows[-1].id if cut else None)
 

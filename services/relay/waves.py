@@ -12,8 +12,8 @@ from services.relay.rows import Row
 
 def split(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """The first wave, and the final results; both by id."""
-    first = [row for row in rows if row.kind is not RowKind.FINAL]
-    return first, [row for row in rows if row.kind is RowKind.FINAL]
+    first = [row for row in rows if row.kind != RowKind.FINAL]
+    return first, [row for row in rows if row.kind == RowKind.FINAL]
 
 
 def ready_finals(
@@ -31,8 +31,6 @@ def ready_finals(
     unfinished = {
         row.cause
         for row in first
-        if row.kind is not RowKind.DEAD_LETTER
-        and row.cause is not None
-        and row.id not in acknowledged
+        if row.kind != RowKind.DEAD_LETTER and row.cause is not None and row.id not in acknowledged
     }
     return [row for row in finals if row.cause not in unfinished and row.after_id not in waiting]

@@ -20,10 +20,12 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from services.domain.accounting import problems
-from services.local.brokers import Tansu
+from services.local.brokers import BROKERS, Broker
+from services.local.kafka import Kafka
 from services.local.ports import Ports
 from services.local.supervisor import Supervisor
 from services.records import accounting
+from tests.acceptance.brokers import APACHE
 from tests.acceptance.kill_points_steps import (
     BATCH,
     KILLED,
@@ -37,9 +39,10 @@ from tests.acceptance.kill_points_steps import (
 from tests.acceptance.kill_points_wire import BEFORE, Doors, leave_group
 from tests.acceptance.ledger import Expected, Ledger
 from tests.acceptance.stack import eventually, lives, until
-from tests.acceptance.wire import Headers, command_headers, reading
+from tests.acceptance.wire import Headers, command_headers, partitions_of, reading
 from tests.acceptance.words import Companies, Order, Upsert
 from tests.integration.hub import Hub, hub
+from tests.servers import APACHE_SETTINGS
 
 INTAKE, RELAY = "order-intake", "relay"
 SECONDS = 40.0
@@ -233,9 +236,13 @@ class Scene:
 
 
 @contextlib.asynccontextmanager
-async def own_broker(home: Path) -> AsyncIterator[str]:
-    """An embedded broker that nobody else uses: a pattern reads all topics there are."""
-    broker = Tansu(home, Ports().take(), home)
+async def own_broker(home: Path, kind: str) -> AsyncIterator[str]:
+    """A broker of this kind that nobody else uses: a pattern reads all topics there are."""
+    broker: Broker
+    if kind == APACHE:
+        broker = Kafka(home, Ports().take(), home, APACHE_SETTINGS)
+    else:
+        broker = BROKERS[kind](home, Ports().take(), home)
     await broker.prepare()
     supervisor = Supervisor(home)
     supervisor.add(broker.program(environment=dict(os.environ), stage=0, after_start=None))
@@ -313,17 +320,9 @@ async def _topics(kafka: str, names: list[str]) -> None:
     try:
         existing = set(await admin.list_topics())
         await admin.create_topics([NewTopic(name, 1, 1) for name in names if name not in existing])
-
-        async def led() -> bool:
-            found = await admin.describe_topics(names)
-            return all(not each["error_code"] and each["partitions"] for each in found) and all(
-                not part["error_code"] for each in found for part in each["partitions"]
-            )
-
-        # Apache Kafka needs a moment to lead what it just made.
-        await eventually(led, "the topics to be led", SECONDS)
     finally:
         await admin.close()
+    await partitions_of(kafka, names, seconds=SECONDS)
 
 
 def _record(own: Hub, upsert: Upsert) -> Any:

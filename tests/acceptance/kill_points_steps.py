@@ -40,7 +40,8 @@ class BatchSteps:
     """The batch: its fetch, every statement of its transaction, and the group's offset."""
 
     def __init__(self, tag: str) -> None:
-        self._tag = tag.encode()
+        # As the orders' numbers begin: an answer without records may name the topics.
+        self._tag = f"{tag}-".encode()
         self._session: int | None = None
         self._fetched = self._over = False
 

@@ -44,6 +44,7 @@ class Stack:
     data: Path
     replicas: Mapping[str, int] = field(default_factory=dict)
     session_seconds: int = 6
+    broker: str = "tansu"
     line: dict[str, Any] = field(default_factory=dict)
     _process: subprocess.Popen[str] | None = None
 
@@ -65,7 +66,10 @@ class Stack:
         # Not a pipe: nobody would empty it while the tests run.
         with (self.data.parent / f"{self.data.name}.talk").open("ab") as talk:
             self._process = subprocess.Popen(
-                [*COMMAND, "up", "--data", str(self.data), "--json", *words],
+                [
+                    *(*COMMAND, "up", "--json", "--data", str(self.data)),
+                    *("--broker", self.broker, *words),
+                ],
                 stdout=subprocess.PIPE,
                 stderr=talk,
                 text=True,
@@ -201,7 +205,9 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running_stack(*, session_seconds: int = 6, **replicas: int) -> Iterator[Stack]:
+def running_stack(
+    *, broker: str = "tansu", session_seconds: int = 6, **replicas: int
+) -> Iterator[Stack]:
     """A ready stack in a new data directory; it is ended, and the directory removed.
 
     `replicas` counts processes by service, with underscores in the names.
@@ -210,7 +216,7 @@ def running_stack(*, session_seconds: int = 6, **replicas: int) -> Iterator[Stac
     home = Path(tempfile.mkdtemp(prefix="crossroads-acceptance-"))
     home.chmod(0o755)
     counts = {name.replace("_", "-"): count for name, count in replicas.items()}
-    stack = Stack(home / "data", counts, session_seconds)
+    stack = Stack(home / "data", counts, session_seconds, broker)
     try:
         stack.start()
         yield stack

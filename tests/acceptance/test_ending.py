@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
+from tests.acceptance.brokers import APACHE, on_each
 from tests.acceptance.stack import Stack, lives, until
 from tests.acceptance.storm import CREATE, storm
 
-pytestmark = pytest.mark.timeout(360)
+pytestmark = [pytest.mark.timeout(360), on_each(long_on=APACHE)]
 
 
 async def test_a_stack_ended_under_load_leaves_nothing_running_and_goes_on_at_the_next_start(

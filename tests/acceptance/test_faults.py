@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 
+from tests.acceptance.brokers import APACHE, TANSU, on, on_each
 from tests.acceptance.kill_points_witness import Witness, witness
 from tests.acceptance.stack import Stack, eventually, lives, until
 from tests.acceptance.storm import CREATE, Storm, storm
@@ -79,6 +80,7 @@ async def back(running: Storm, seen: Witness, what: str) -> None:
     running.figures.append(f"{what}: all say 200 after {time.monotonic() - since:.1f} s")
 
 
+@on_each(long_on=APACHE)
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
 async def test_while_postgres_is_stopped_nobody_is_ready_and_nothing_is_lost(
     stack: Stack, signal_: signal.Signals
@@ -97,6 +99,7 @@ async def test_while_postgres_is_stopped_nobody_is_ready_and_nothing_is_lost(
         running.tell(f"PostgreSQL stopped by {signal_.name}")
 
 
+@on_each(long_on=APACHE)
 async def test_single_backends_terminated_under_load_lose_nothing(stack: Stack) -> None:
     rng = random.Random(42)
     async with storm(stack, seed=42) as running, witness(stack) as seen, admin(stack) as own:
@@ -121,6 +124,7 @@ async def test_single_backends_terminated_under_load_lose_nothing(stack: Stack) 
         running.tell(f"terminated: {', '.join(sorted(set(hit)))}")
 
 
+@on_each()
 @pytest.mark.long
 async def test_without_a_free_connection_nobody_is_ready_and_nothing_is_lost(stack: Stack) -> None:
     async with storm(stack, seed=43) as running, witness(stack) as seen, admin(stack) as own:
@@ -163,6 +167,25 @@ async def all_connections(stack: Stack, own: asyncpg.Connection) -> AsyncIterato
             each.terminate()
 
 
+@on(APACHE)
+@pytest.mark.long
+async def test_while_apache_kafka_is_away_nobody_is_ready_and_nothing_is_lost(
+    stack: Stack,
+) -> None:
+    async with storm(stack, seed=46) as running, witness(stack) as seen:
+
+        async def stop() -> None:
+            await running.more_finals(25)
+            await down_until_all_say_so(running, seen, "broker", signal.SIGKILL)
+            await back(running, seen, "the broker started again")
+
+        await running.under_load(stop, orders=100)
+        await stack.all_ready()
+        await running.judge()
+        running.tell("Apache Kafka was away")
+
+
+@on(TANSU)
 @pytest.mark.long
 async def test_while_the_broker_is_away_nobody_is_ready_and_a_new_one_is_served(
     stack: Stack,

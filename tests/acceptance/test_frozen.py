@@ -5,11 +5,13 @@ import time
 
 import pytest
 
+from tests.acceptance.brokers import on_each
 from tests.acceptance.stack import Stack, until
 from tests.acceptance.storm import Storm, storm
 
-pytestmark = pytest.mark.timeout(360)
+pytestmark = [pytest.mark.timeout(360), on_each()]
 REPLICAS = {"relay": 2, "order_intake": 2}
+SENT_MEANWHILE = 40
 
 
 async def frozen_and_thawed(running: Storm, name: str, number: int) -> None:
@@ -19,13 +21,15 @@ async def frozen_and_thawed(running: Storm, name: str, number: int) -> None:
     async def freeze() -> None:
         stack.send(name, signal.SIGSTOP, number)
 
-    began = time.monotonic()
+    began, sent = time.monotonic(), running.sent
     try:
         await running.hurt(f"{name} {number + 1} frozen", freeze)
+        # Some for each partition and shard: of what it held, the other must take over everything.
+        await until(lambda: running.sent >= sent + SENT_MEANWHILE, "orders beside the frozen one")
         known = [each for each in running.ledger.expected.values() if not each.late]
         await until(
             lambda: all(running.ledger.answers[each.id].ids for each in known),
-            f"the answers to all that was sent when {name} {number + 1} was frozen",
+            f"the answers to all that was sent while {name} {number + 1} was frozen",
         )
         running.figures.append(f"  all it held answered after {time.monotonic() - began:.1f} s")
     finally:

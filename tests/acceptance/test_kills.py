@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.acceptance.brokers import APACHE, TANSU, on, on_each
 from tests.acceptance.stack import Stack
 from tests.acceptance.storm import CREATE, storm
 
@@ -23,6 +24,7 @@ def ended_by(stack: Stack, name: str, signal_: signal.Signals) -> Callable[[], A
     return fault
 
 
+@on_each(long_on=APACHE)
 async def test_each_kind_of_process_killed_once_loses_and_doubles_nothing(stack: Stack) -> None:
     async with storm(stack, seed=11) as running:
 
@@ -36,6 +38,7 @@ async def test_each_kind_of_process_killed_once_loses_and_doubles_nothing(stack:
         running.tell("kill -9 of each kind of process")
 
 
+@on_each(long_on=APACHE)
 async def test_postgres_stopped_at_once_under_load_loses_nothing(stack: Stack) -> None:
     async with storm(stack, seed=12) as running:
 
@@ -49,6 +52,23 @@ async def test_postgres_stopped_at_once_under_load_loses_nothing(stack: Stack) -
         running.tell("PostgreSQL stopped at once")
 
 
+@on(APACHE)
+async def test_apache_kafka_killed_under_load_loses_and_doubles_nothing(stack: Stack) -> None:
+    """Guarantee 1: what it had acknowledged is there again with it."""
+    async with storm(stack, seed=15) as running:
+
+        async def kill() -> None:
+            fault = ended_by(stack, "broker", signal.SIGKILL)
+            await running.hurt("kill -9 broker", fault, by_http=True)
+            await running.more_finals(50)
+
+        await running.under_load(kill, orders=150)
+        await stack.all_ready()
+        await running.judge()
+        running.tell("kill -9 of Apache Kafka")
+
+
+@on(TANSU)
 async def test_after_the_embedded_broker_died_the_books_balance_and_it_serves_again(
     stack: Stack,
 ) -> None:

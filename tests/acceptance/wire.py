@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 Headers = list[tuple[str, bytes | None]]
@@ -106,7 +107,7 @@ async def reading(
     )
     await consumer.start()
     try:
-        consumer.assign(await _partitions(consumer, topics, seconds))
+        consumer.assign(await partitions_of(kafka, topics, seconds=seconds))
         task = asyncio.create_task(_read(consumer, take))
         try:
             yield
@@ -129,18 +130,38 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
         await consumer._client.close()
 
 
-async def _partitions(
-    consumer: AIOKafkaConsumer, topics: Collection[str], seconds: float
+async def partitions_of(
+    kafka: str, topics: Collection[str], *, seconds: float = 60
 ) -> list[TopicPartition]:
+    """The partitions of topics, as soon as each has one and all are led.
+
+    Asked of the broker: a consumer of Apache Kafka knows no topic that it has not subscribed to.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
     deadline = time.monotonic() + seconds
-    while missing := set(topics) - set(await consumer.topics()):
-        assert time.monotonic() < deadline, f"waited {seconds:g} s for the topics {missing}"
-        await asyncio.sleep(0.1)
-    return [
-        TopicPartition(topic, partition)
-        for topic in topics
-        for partition in sorted(consumer.partitions_for_topic(topic) or ())
-    ]
+    try:
+        while True:
+            missing: Collection[str] = set(topics) - set(await admin.list_topics())
+            if not missing:
+                described = await admin.describe_topics(list(topics))
+                missing = [each["topic"] for each in described if not _led(each)]
+                if not missing:
+                    return [
+                        TopicPartition(each["topic"], number)
+                        for each in described
+                        for number in sorted(part["partition"] for part in each["partitions"])
+                    ]
+            assert time.monotonic() < deadline, f"waited {seconds:g} s for the topics {missing}"
+            await asyncio.sleep(0.1)
+    finally:
+        await admin.close()
+
+
+def _led(described: dict[str, Any]) -> bool:
+    """Whether a topic can be read: Apache Kafka needs a moment to lead what was just made."""
+    parts = described["partitions"]
+    return bool(parts) and not any(each["error_code"] for each in (described, *parts))
 
 
 async def _read(consumer: AIOKafkaConsumer, take: Callable[[Seen], None]) -> None:

@@ -39,15 +39,16 @@ def sync(topic: str, order: str, n: int, cause: bytes | None = None, **more: Any
 
 
 def final(topic: str, order: str, cause: bytes, **more: Any) -> OutgoingRow:
-    """The final result of the command `cause` on an order."""
+    """The final result of the command `cause` on an order; with nothing to tell when parked."""
     value = {
         "command_id": cause.hex(), "operation": "order.create", "outcome": "done",
         "http_status": 200, "code": None, "body": {"status": "synced", "message": None, "log": 1},
     }  # fmt: skip
     return OutgoingRow(
         kind=RowKind.FINAL, topic=topic, key=order.encode(), value=orjson.dumps(value),
-        headers=[("ce_id", f"final-{cause.hex()}".encode()), ("ce_type", b"result")],
-        shard_key=order, stream=None, cause=cause, **more,
+        headers=[("ce_id", f"final-{cause.hex()}".encode()), ("ce_type", b"result"),
+                 ("ce_desttenant", b"acme")],
+        shard_key=order, stream=None, cause=cause, **({"told_before": True} | more),
     )  # fmt: skip
 
 

@@ -191,3 +191,31 @@ def runs(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+async def test_who_waits_for_programs_can_be_cancelled_in_the_moment_one_becomes_ready(
+    tmp_path: Path, shell
+):
+    """Python 3.11's wait_for would lose it, and the wait for the other program go on."""
+    waiting: list[asyncio.Task[None]] = []
+
+    def changed() -> None:
+        if waiting and any(each.ready for each in found.processes):
+            asyncio.get_running_loop().call_soon(waiting[0].cancel)
+
+    answering = asyncio.Event()
+
+    async def answers() -> bool:
+        return answering.is_set()
+
+    found = Supervisor(tmp_path, changed)
+    found.add(shell("exec sleep 1000", name="one", answers=answers))
+    found.add(shell("exec sleep 1000", name="two", answers=no))
+    try:
+        waiting.append(asyncio.create_task(found.wait_ready(["one", "two"], seconds=2)))
+        await asyncio.sleep(0)
+        answering.set()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting[0]
+    finally:
+        await found.stop()

@@ -167,7 +167,7 @@ async def test_with_a_foreign_transaction_open_a_late_writers_low_id_is_still_fe
         assert hand.mark.value < low
     await late.execute(
         "INSERT INTO outbox (id, shard, kind, told_before, topic, headers)"
-        " VALUES ($1, 0, 0, false, 't', '')",
+        " VALUES ($1, 0, 0, false, 't', '\\x90')",
         low,
     )
     await transaction.commit()
@@ -252,7 +252,7 @@ async def put_low(dsn: str, topic: str) -> int:
     low: int = await connection.fetchval("SELECT nextval('outbox_id_seq') - 1000000")
     await connection.execute(
         "INSERT INTO outbox (id, shard, kind, told_before, topic, headers)"
-        " VALUES ($1, 0, 0, false, $2, '')",
+        " VALUES ($1, 0, 0, false, $2, '\\x90')",
         low,
         topic,
     )

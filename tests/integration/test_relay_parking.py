@@ -1,12 +1,12 @@
 """A topic that takes nothing holds back what belongs to it, and nothing else."""
 
 import asyncio
-import uuid
 from collections.abc import Sequence
 
 import asyncpg
 import orjson
 
+from services.kit.ids import event_id
 from services.kit.outbox import RowKind
 from services.relay.at_least_once import MAX_RECORD_BYTES, AtLeastOnce
 from services.relay.delivery import Outcome
@@ -66,14 +66,14 @@ async def test_who_heard_nothing_is_told_that_the_delivery_is_parked(
     missing, results = name("sync"), name("results")
     await create_topics(kafka, results)
     silent, spoken = a_cause(), a_cause()
-    waiting_id = str(uuid.uuid4())
+    waiting_id = event_id(silent, "result", "acme", 0)
     _, parked_id, *_ = await put(
         fresh_database,
         [
             sync(missing, "order-a", 1, silent),
-            final(results, "order-a", silent, waiting_id=waiting_id),
+            final(results, "order-a", silent, told_before=False),
             sync(missing, "order-b", 1, spoken),
-            final(results, "order-b", spoken, waiting_id=str(uuid.uuid4()), told_before=True),
+            final(results, "order-b", spoken, told_before=True),
         ],
     )
     async with relay(fresh_database, kafka):
@@ -101,14 +101,14 @@ async def test_a_missing_results_topic_keeps_both_answers_in_order_and_lets_sync
     fresh_database: str, kafka: str
 ) -> None:
     syncs, missing, cause = name("sync"), name("results"), a_cause()
-    waiting_id = str(uuid.uuid4())
+    waiting_id = event_id(cause, "result", "acme", 0)
     await create_topics(kafka, syncs)
     listener = await asyncpg.connect(fresh_database)
     heard = asyncio.Event()
     await listener.add_listener("crossroads_published", lambda *_: heard.set())
     await put(
         fresh_database,
-        [sync(syncs, "order", 1, cause), final(missing, "order", cause, waiting_id=waiting_id)],
+        [sync(syncs, "order", 1, cause), final(missing, "order", cause, told_before=False)],
     )
     async with relay(fresh_database, kafka):
         await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 2 AND ({WAITING}) = 0"))

@@ -72,7 +72,7 @@ async def test_a_final_result_is_published_after_the_syncs_of_its_command_are_go
     class Watching(AtLeastOnce):
         async def publish(self, rows: Sequence[Row]) -> Outcome:
             for row in rows:
-                if row.kind is RowKind.FINAL:
+                if row.kind == RowKind.FINAL:
                     query = "SELECT count(*) FROM outbox WHERE kind = 0"
                     seen.append(await value_of(fresh_database, query))
             return await super().publish(rows)

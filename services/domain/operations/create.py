@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from collections.abc import Mapping as Members
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -36,7 +37,7 @@ def needs(command: Command, directory: Directory) -> Needs:
         return found
     found.scope = Side.of(pair.origin, command.system_name).scope
     found.towards = Side.of(pair.destination, pair.destination_system).scope
-    found.keys = [(entity, key) for _, entity, key in _keys(command.body)]
+    found.keys = _named(command.body)
     return found
 
 
@@ -81,10 +82,21 @@ def _rules(command: Command, master: MasterData | None = None) -> Iterator[Error
     body = command.body
     reading = command.reading
     spoiled = reading.spoiled if reading.errors else _unspoiled
+    if reading.errors or not all(keys.is_plain(key) for _, key in _named(body)):
+        yield from _key_problems(command, master, spoiled)
+    window = body.get("delivery_window")
+    if window is not None:
+        yield from windows.problems(window, ("delivery_window",), spoiled)
+    yield from drops.problems(body.get("drops") or (), ("drops",), spoiled)
+    yield from drops.extra_data_problems(body, ())
+
+
+def _key_problems(
+    command: Command, master: MasterData | None, spoiled: Callable[..., bool]
+) -> Iterator[ErrorEntry]:
     scope = Scope(command.caller.id, "")
-    for path, entity, key in _keys(body):
-        if not keys.is_plain(key) or reading.errors:
-            yield from keys.problems(entity, key, path, spoiled=spoiled(*path))
+    for path, entity, key in _keys(command.body):
+        yield from keys.problems(entity, key, path, spoiled=spoiled(*path))
         mapping_id = key.get("mapping_id")
         if (
             mapping_id
@@ -92,11 +104,6 @@ def _rules(command: Command, master: MasterData | None = None) -> Iterator[Error
             and mapping.by_mapping_id(master, scope, entity, mapping_id) is None
         ):
             yield entry((*path, "mapping_id"), "The tenant has no such mapping", "unknown_mapping")
-    window = body.get("delivery_window")
-    if window is not None:
-        yield from windows.problems(window, ("delivery_window",), spoiled)
-    yield from drops.problems(body.get("drops") or (), ("drops",), spoiled)
-    yield from drops.extra_data_problems(body, ())
 
 
 def _unspoiled(*_path: str | int) -> bool:
@@ -108,6 +115,14 @@ def _keys(body: dict[str, Any]) -> drops.Keys:
     owner = body.get("supply_owner")
     if owner is not None:
         found.append((("supply_owner",), keys.COMPANY, owner))
+    return found
+
+
+def _named(body: dict[str, Any]) -> list[tuple[str, Members[str, Any]]]:
+    found = drops.named(body.get("drops") or ())
+    owner = body.get("supply_owner")
+    if owner is not None:
+        found.append((keys.COMPANY, owner))
     return found
 
 

@@ -18,10 +18,6 @@ def test_headers_come_back_as_they_were_with_nulls_and_repeated_names(
     assert unpack_headers(pack_headers(headers)) == headers
 
 
-def test_no_headers_take_no_bytes() -> None:
-    assert pack_headers([]) == b""
-
-
 def test_a_key_keeps_its_shard_in_every_release() -> None:
     # Fixed numbers: another hash would let two releases send one order from two shards.
     assert [shard_of(key, 4) for key in ("", "a", "6561d1a2f00dbeefcafe0123", "Ü")] == [0, 3, 0, 1]

@@ -9,8 +9,10 @@ from services.relay.rows import Row
 def row(row_id: int, kind: RowKind = RowKind.SYNC, **given: Any) -> Row:
     """A row with what a test does not care about filled in."""
     members: dict[str, Any] = {
-        "after_id": None, "accepted_ms": None, "waiting_id": None, "shard": 0,
+        "after_id": None, "accepted_ms": None, "shard": 0,
         "told_before": False, "topic": "topic", "stream": None, "cause": None, "key": b"key",
-        "headers": pack_headers([("ce_id", b"id")]), "value": b"{}", "told": None,
+        "headers": pack_headers(
+            [("ce_id", b"id"), ("ce_type", b"result"), ("ce_desttenant", b"acme")]
+        ), "value": b"{}", "told": None,
     }  # fmt: skip
     return Row(id=row_id, kind=kind, **(members | given))

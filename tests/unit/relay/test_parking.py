@@ -1,17 +1,15 @@
 """What stands aside with a closed topic, and what is told of it."""
 
-import uuid
-
 import orjson
 import pytest
 
+from services.kit.ids import event_id
 from services.kit.outbox import RowKind, pack_headers, unpack_headers
 from services.relay.parking import to_park, told_headers, told_value
 from services.relay.rows import Row
 from tests.unit.relay.rows_world import row
 
 ONE, TWO = b"1" * 16, b"2" * 16
-WAITING_ID = uuid.UUID("a3bad161-8877-5088-a00b-e9a2d3ceea77")
 
 
 def parked(rows: list[Row], closed: set[str], joining: set[int], refused: set[int]) -> list[int]:
@@ -66,7 +64,7 @@ def final(**given: object) -> Row:
         "command_id": "c", "operation": "order.create", "outcome": "done", "http_status": 200,
         "code": None, "body": body,
     }  # fmt: skip
-    members = {"value": orjson.dumps(value), "waiting_id": WAITING_ID} | given
+    members = {"value": orjson.dumps(value), "cause": ONE} | given
     return row(1, RowKind.FINAL, **members)
 
 
@@ -91,13 +89,16 @@ def test_the_waiting_answer_of_a_refusal_tells_nothing_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"told_before": True}, {"waiting_id": None}, {"told": b"{}"}, {"value": None}]
+    "given", [{"told_before": True}, {"cause": None}, {"told": b"{}"}, {"value": None}]
 )
 def test_nothing_is_told_twice_or_where_no_answer_may_be(given: dict[str, object]) -> None:
     assert told_value(final(**given)) is None
 
 
 def test_only_the_id_differs_in_the_waiting_answers_headers() -> None:
-    headers: list[tuple[str, bytes | None]] = [("ce_id", b"f"), ("ce_type", b"t"), ("x", None)]
+    headers: list[tuple[str, bytes | None]] = [
+        ("ce_id", b"f"), ("ce_type", b"t"), ("ce_desttenant", b"acme"), ("x", None),
+    ]  # fmt: skip
     told = told_headers(final(headers=pack_headers(headers)))
-    assert unpack_headers(told) == [("ce_id", str(WAITING_ID).encode()), *headers[1:]]
+    waiting_id = event_id(ONE, "t", "acme", 0)
+    assert unpack_headers(told) == [("ce_id", waiting_id.encode()), *headers[1:]]
