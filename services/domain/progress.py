@@ -105,8 +105,9 @@ class Saying:
         """The way of this message (K43)."""
         command, order = self.command, self.order
         system, caller = command.system_name, command.caller
-        if system is None and order is not None and self.pair is not None:
-            system = own_system(order, self.pair, caller)
+        # An instance named without its system is one of the primary system (K01).
+        if system is None and command.instance_name is None and order is not None:
+            system = None if self.pair is None else own_system(order, self.pair, caller)
         return routing.between(
             caller,
             caller.system(system),

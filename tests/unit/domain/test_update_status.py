@@ -437,6 +437,21 @@ def test_k45_the_log_names_the_callers_number_and_the_way_of_the_message() -> No
     assert log["detail"]["message"] == "Sent to ACME Fuels."
 
 
+def test_k43_a_message_comes_from_the_orders_own_system_unless_one_is_named() -> None:
+    here = driver.world(sent(origin_system="Old ERP"))
+    request = status("complete", location=None)
+    for named, system, instance in (
+        ({}, "Old ERP", None),
+        ({"system_name": "ERP"}, "ERP", None),
+        ({"instance_name": "prod"}, "ERP", "prod"),
+    ):
+        routing = take(command(STATUS, request, **by_acme(**named)), here).syncs[0].routing
+        assert routing["origin_source_system"] == system
+        assert routing["origin_instance_name"] == instance
+    routing = take(command(STATUS, request), here).syncs[0].routing
+    assert routing["destination_source_system"] == "Old ERP"
+
+
 def test_the_timeline_keeps_every_update_in_the_hubs_words() -> None:
     [event] = say(driver.world(), status()).events
     assert event.kind == "status"
