@@ -1,7 +1,8 @@
 """One consumer's reading: places, polls, batches, and what is done when one of them fails.
 
-Polls, placing and taking happen in turn in one task. Only `assigned` and `revoked` come from
-elsewhere (the consumer's coordinator), between two awaits; they never wait.
+Of each partition, polling, placing and taking happen in turn; while some partitions are in hand
+(services.kit.hands), others are polled. `assigned` and `revoked` come from elsewhere (the
+consumer's coordinator), between two awaits; they never wait.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from services.kit.cloudevents import Record, Source
 from services.kit.commits import Commits
 from services.kit.database import is_away
 from services.kit.errors import BrokerAway, ServiceMustStop
+from services.kit.hands import Hands
 from services.kit.placement import source_cluster
 from services.kit.placing import Place, Placer, committed_offsets
 from services.kit.splitting import Batch, Slice
@@ -33,15 +35,18 @@ _COMPARE_SECONDS = 5.0
 # A poll returns as soon as there is a record. After an empty one FastStream sleeps, which costs the
 # next record milliseconds: so empty ones are rare, unless something waits to be placed.
 _IDLE_POLL_MS = 200
+# While a batch is in hand its partitions are not polled: whichever comes first, a record of
+# another one or its end, is met within this.
+_BUSY_POLL_SECONDS = 0.005
 
 
 class GetMany(Protocol):
     """The consumer's own `getmany`."""
 
     async def __call__(
-        self, *, timeout_ms: int, max_records: int | None
+        self, *partitions: TopicPartition, timeout_ms: int, max_records: int | None
     ) -> dict[TopicPartition, list[ConsumerRecord]]:
-        """Returns what was fetched and moves the positions behind it."""
+        """Returns what was fetched of these (none: of all) and moves the positions behind it."""
 
 
 class Reader:
@@ -59,8 +64,7 @@ class Reader:
         self._generation = 0
         self._failures = 0
         self._not_before = 0.0
-        self._in_hand = asyncio.Lock()
-        self._held: frozenset[TopicPartition] = frozenset()
+        self._hands = Hands()
         self._stopping = asyncio.Event()
         self.waiting: set[TopicPartition] = set()
         self.refused: set[TopicPartition] = set()
@@ -113,7 +117,7 @@ class Reader:
         stretch = self._chain.stretch(partition)
         if stretch is None:
             return None
-        return stretch.covered_from if partition in self._held else stretch.end
+        return stretch.covered_from if partition in self._hands.held else stretch.end
 
     def place_anew(self, partitions: Iterable[TopicPartition]) -> None:
         """Nothing more is taken of these before their marks were read again."""
@@ -133,11 +137,12 @@ class Reader:
             self.failure.exception()
 
     async def drain(self, seconds: float) -> None:
-        """Takes nothing new, and waits for the batch in hand as long as that."""
+        """Takes nothing new, waits for the batches in hand as long as that, and cuts them off."""
         self._stopping.set()
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds), self._in_hand:
-                pass
+            async with asyncio.timeout(seconds):
+                await self._hands.empty()
+        await self._hands.drop()
 
     # The loop's two halves.
 
@@ -149,12 +154,35 @@ class Reader:
         if self._stopping.is_set():
             await asyncio.sleep(timeout_ms / 1000)
             return {}
+        await self._hands.free()
         await self._place_waiting()
-        before = await self._positions()
         if self._chain.partitions() and not self.waiting:
             timeout_ms = max(timeout_ms, _IDLE_POLL_MS)
+        while held := self._hands.held:
+            polled = await self._poll(getmany, held, timeout_ms=0, max_records=max_records)
+            if polled or self._not_before > time.monotonic() or self._stopping.is_set():
+                return polled
+            await self._hands.moved(_BUSY_POLL_SECONDS)
+            await self._place_waiting()
+        return await self._poll(getmany, held, timeout_ms=timeout_ms, max_records=max_records)
+
+    async def _poll(
+        self,
+        getmany: GetMany,
+        held: Collection[TopicPartition],
+        *,
+        timeout_ms: int,
+        max_records: int | None,
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        placed = self._chain.partitions()
+        free = [each for each in placed if each not in held]
+        if held and not free:
+            return {}
+        before = await self._positions()
         try:
-            polled = await getmany(timeout_ms=timeout_ms, max_records=max_records)
+            polled = await getmany(
+                *(free if held else ()), timeout_ms=timeout_ms, max_records=max_records
+            )
         except KafkaError as error:
             self._chain.failed()
             self.place_anew(self._chain.broken())
@@ -177,32 +205,33 @@ class Reader:
         return polled
 
     async def take(self, raw: Sequence[ConsumerRecord]) -> None:
-        """Takes what the latest poll returned; whatever fails, the marks decide what comes next."""
-        async with self._in_hand:
-            if self._stopping.is_set():
-                return
-            batch, stretches = self._batch(raw)
-            if not batch:
-                return
-            self._held = frozenset(stretches)
-            try:
-                taken = await self._taker.take(batch)
-            except ServiceMustStop as error:
-                self.place_anew(stretches)
-                self.fail(error)
-            except asyncio.CancelledError:
-                self.place_anew(stretches)
-                raise
-            except Exception as error:  # noqa: BLE001 — the stream loop
-                self.place_anew(stretches)
-                if is_away(error):
-                    self._met("the database is away", error)
-                else:
-                    self.fail(ServiceMustStop(f"reading failed in an unforeseen way: {error!r}"))
+        """Takes what the latest poll returned in hand, and returns before it is done."""
+        if self._stopping.is_set():
+            return
+        batch, stretches = self._batch(raw)
+        if batch:
+            self._hands.take(stretches, self._take(batch, stretches))
+
+    async def idle(self) -> None:
+        """Returns when no batch is in hand."""
+        await self._hands.empty()
+
+    async def _take(self, batch: Batch, stretches: dict[TopicPartition, Stretch]) -> None:
+        """Whatever fails, the marks decide what comes next."""
+        try:
+            self._settle(await self._taker.take(batch), stretches)
+        except ServiceMustStop as error:
+            self.place_anew(stretches)
+            self.fail(error)
+        except asyncio.CancelledError:
+            self.place_anew(stretches)
+            raise
+        except Exception as error:  # noqa: BLE001 — the stream loop
+            self.place_anew(stretches)
+            if is_away(error):
+                self._met("the database is away", error)
             else:
-                self._settle(taken, stretches)
-            finally:
-                self._held = frozenset()
+                self.fail(ServiceMustStop(f"reading failed in an unforeseen way: {error!r}"))
 
     def _batch(self, raw: Sequence[ConsumerRecord]) -> tuple[Batch, dict[TopicPartition, Stretch]]:
         slices: list[Slice] = []
@@ -249,7 +278,10 @@ class Reader:
         if not self.waiting or self._consumer is None or time.monotonic() < self._not_before:
             return
         generation, consumer = self._generation, self._consumer
-        wanted = sorted(self.waiting)
+        # What is in hand moves its marks: of a partition only one thing happens at a time.
+        wanted = sorted(self.waiting - self._hands.held)
+        if not wanted:
+            return
         try:
             committed = await self._committed(consumer)
             places = await self._placer.place(wanted, committed)

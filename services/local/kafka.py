@@ -94,7 +94,7 @@ class Kafka:
         """The broker as a program to keep running."""
         logging = self._archives.settings / "log4j2.properties"
         command = [
-            *(self._java, f"-Xmx{HEAP}", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"),
+            *(self._java, f"-Xmx{HEAP}", "-XX:+UseSerialGC"),
             *("-XX:+ExitOnOutOfMemoryError", f"-XX:ErrorFile={self._logs}/kafka-crash-%p.log"),
             *("-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={logging}"),
             *("-cp", self._archives.classpath, "kafka.Kafka", str(self._settings)),

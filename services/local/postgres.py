@@ -37,7 +37,7 @@ SETTINGS: Mapping[str, str] = {
     "work_mem": "8MB",
     "maintenance_work_mem": "64MB",
     "min_wal_size": "128MB",
-    "max_wal_size": "1GB",
+    "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     # Nothing replicates an embedded server.
     "wal_level": "minimal",

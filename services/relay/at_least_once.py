@@ -1,8 +1,9 @@
 """Delivery at least once: batches by partition, the next one after the previous is acknowledged.
 
-The producer is not idempotent on purpose: what idempotence saves is a repeat, which at-least-once
-allows, and the embedded broker does not have it. With one batch under way per partition the order
-of first occurrences holds without it.
+With one batch under way per partition the order of first occurrences holds. Where the broker gives
+out producer ids the batches are numbered, too, and one whose answer was lost is sent again as it
+was, before anything else of its partition: the broker drops it if it has it. The embedded broker
+gives out none; there such a batch may be repeated, as it may everywhere after a crash or takeover.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from services.kit.errors import BrokerAway
 from services.kit.outbox import unpack_headers
 from services.relay.delivery import Outcome
+from services.relay.numbering import UNNUMBERED, Doubtful, Numbering, Numbers
 from services.relay.rows import Row
 from services.relay.wire import Wire
 
@@ -42,26 +44,54 @@ _CLOSES_TOPIC = (
     kafka_errors.NotEnoughReplicasError,
     kafka_errors.NotEnoughReplicasAfterAppendError,
 )
+# The broker does not go by the batch's numbers (any more).
+_LOSES_NUMBERS = (
+    kafka_errors.OutOfOrderSequenceNumber,
+    kafka_errors.UnknownProducerId,
+    kafka_errors.InvalidProducerIdMapping,
+    kafka_errors.InvalidProducerEpoch,
+    kafka_errors.ProducerFenced,
+)
 _PASSES_BY = (
     kafka_errors.UnknownTopicOrPartitionError,
     kafka_errors.NotLeaderForPartitionError,
     kafka_errors.LeaderNotAvailableError,
+    *_LOSES_NUMBERS,
 )
+# Tried once more at once: to connect to a node that is away may take long.
+_LOST = (kafka_errors.KafkaConnectionError, kafka_errors.NodeNotReadyError)
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True, eq=False)
 class _Lane:
-    """One partition's rows of a wave. `waiting` has the next one last; `sent` are under way."""
+    """One partition's rows of a wave. `waiting` has the next one last; `sent` are under way.
+
+    `again` are batches to send as they were before anything else; their rows are the next ones.
+    """
 
     topic: str
     partition: int
     waiting: list[Row]
     sent: list[Row] = field(default_factory=list)
+    numbers: Numbers = UNNUMBERED
+    again: list[Doubtful] = field(default_factory=list)
     kept_back: set[str] = field(default_factory=set)
     one_by_one: bool = False
     error: kafka_errors.KafkaError | None = None
+
+    @property
+    def place(self) -> tuple[str, int]:
+        return self.topic, self.partition
+
+    def put_first(self, again: list[Doubtful]) -> None:
+        """Have the rows of these batches sent first, batch by batch."""
+        self.again = again
+        if again:
+            rows = {row.id: row for row in self.waiting}
+            first = [rows.pop(row_id) for batch in again for row_id in batch.ids]
+            self.waiting = [*rows.values(), *reversed(first)]
 
     def give_back(self, error: kafka_errors.KafkaError | None) -> None:
         self.waiting.extend(reversed(self.sent))
@@ -79,10 +109,14 @@ class AtLeastOnce:
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         self._wire = Wire(arguments)
+        self._numbering = Numbering()
 
     async def start(self) -> None:
-        """Connect. Raises BrokerAway."""
+        """Connect, and number batches where the broker knows numbers. Raises BrokerAway."""
         await self._wire.start()
+        cluster, producer = await self._wire.producer()
+        self._numbering.begin(cluster, producer)
+        log.info("relay.numbering", idempotent=self._numbering.cluster is not None)
 
     async def stop(self) -> None:
         """Disconnect; what is under way may still arrive."""
@@ -91,19 +125,27 @@ class AtLeastOnce:
     async def publish(self, rows: Sequence[Row]) -> Outcome:
         """See Delivery."""
         outcome = Outcome()
-        lanes = await self._lanes(rows, outcome)
-        every, passed = lanes, 0
-        while lanes and passed < _PASSES:
-            if passed:
+        every = lanes = await self._lanes(rows, outcome)
+        try:
+            await self._prepare(lanes)
+            for passed in range(1, _PASSES + 1):
+                await self._send(lanes, outcome)
+                passing = _PASSES_BY if passed > 1 else (*_PASSES_BY, *_LOST)
+                lanes = [lane for lane in lanes if isinstance(lane.error, passing)]
+                if not lanes or passed == _PASSES:
+                    break
                 await asyncio.sleep(_PASS_PAUSE_SECONDS)
                 await self._wire.refresh()
-            passed += 1
-            await self._send(lanes, outcome)
-            lanes = [lane for lane in lanes if isinstance(lane.error, _PASSES_BY)]
+                await self._prepare(lanes)
+            away = False
+        except BrokerAway:
+            if not outcome.acknowledged:
+                raise
+            away = True
         answering = {row.topic for row in rows if row.id in outcome.acknowledged}
         for lane in every:
             if lane.error is not None:
-                self._judge(lane, lane.error, answering, outcome)
+                self._judge(lane, lane.error, () if away else answering, outcome)
         return outcome
 
     async def answers(self, topic: str) -> bool:
@@ -146,6 +188,19 @@ class AtLeastOnce:
             lane.waiting.append(row)
         return list(lanes.values())
 
+    async def _prepare(self, lanes: Sequence[_Lane]) -> None:
+        """Before a pass: what is in doubt goes first, and nothing lacks a number."""
+        for lane in lanes:
+            again: list[Doubtful] = []
+            if self._numbering.in_doubt(lane.place):
+                again = self._numbering.first(lane.place, {row.id for row in lane.waiting})
+            lane.put_first(again)
+        if self._numbering.wants_producer:
+            cluster, producer = await self._wire.producer()
+            if producer is None or cluster != self._numbering.cluster:
+                raise BrokerAway("The broker is another one now.")
+            self._numbering.renew(producer)
+
     async def _send(self, lanes: Sequence[_Lane], outcome: Outcome) -> None:
         """Each node's lanes, all nodes at once, until each lane is empty or has an error."""
         nodes: dict[int, list[_Lane]] = {}
@@ -167,18 +222,18 @@ class AtLeastOnce:
             for lane in lanes:
                 if self._wire.leader(lane.topic, lane.partition) != node:
                     lane.error = kafka_errors.NotLeaderForPartitionError()
-            while active := [lane for lane in lanes if lane.error is None and lane.waiting]:
+            while active := self._active(lanes):
                 batches = {
-                    (lane.topic, lane.partition): bytes(batch)
+                    lane.place: bytes(batch)
                     for lane in active
                     if (batch := self._fill(lane, outcome)) is not None
                 }
                 if not batches:
                     continue
-                answers = await self._wire.produce(node, batches)
+                answers = await self._wire.produce(node, batches, self._numbering.cluster)
                 for lane in active:
                     if lane.sent:
-                        kind = answers.get((lane.topic, lane.partition), kafka_errors.UnknownError)
+                        kind = answers.get(lane.place, kafka_errors.UnknownError)
                         self._answered(lane, kind, outcome)
         except (kafka_errors.KafkaError, OSError, TimeoutError) as error:
             kafka_error = (
@@ -190,29 +245,53 @@ class AtLeastOnce:
                 if lane.error is None and (lane.sent or lane.waiting):
                     lane.give_back(kafka_error)
 
-    @staticmethod
-    def _answered(lane: _Lane, kind: type[kafka_errors.KafkaError], outcome: Outcome) -> None:
-        if kind is kafka_errors.NoError:
+    def _active(self, lanes: Sequence[_Lane]) -> list[_Lane]:
+        """The lanes to send from; one that has no number now waits for the next pass."""
+        found = []
+        for lane in lanes:
+            if lane.error is None and lane.waiting:
+                if lane.again or self._numbering.ready(lane.place):
+                    found.append(lane)
+                else:
+                    lane.error = kafka_errors.UnknownProducerId()
+        return found
+
+    def _answered(self, lane: _Lane, kind: type[kafka_errors.KafkaError], outcome: Outcome) -> None:
+        """What is neither acknowledged nor refused nor misnumbered stays in doubt."""
+        if issubclass(kind, (kafka_errors.NoError, kafka_errors.DuplicateSequenceNumber)):
+            self._numbering.acknowledged(lane.place, lane.numbers)
             outcome.acknowledged.update(row.id for row in lane.sent)
             lane.sent = []
+        elif issubclass(kind, _LOSES_NUMBERS):
+            self._numbering.lost(lane.place, lane.numbers)
+            lane.give_back(kind())
         elif not issubclass(kind, _REFUSES_RECORD):
             lane.give_back(kind())
-        elif len(lane.sent) == 1:
-            lane.refuse(lane.sent.pop(), kind.__name__, outcome)
         else:
-            lane.one_by_one = True
-            lane.give_back(None)
+            self._numbering.refused(lane.place, lane.numbers)
+            if len(lane.sent) == 1:
+                lane.refuse(lane.sent.pop(), kind.__name__, outcome)
+            else:
+                lane.one_by_one = True
+            # What else has to go as it was, goes before the rows given back: in another pass.
+            lane.give_back(kafka_errors.UnknownProducerId() if lane.again else None)
 
-    @staticmethod
-    def _fill(lane: _Lane, outcome: Outcome) -> bytearray | None:
+    def _fill(self, lane: _Lane, outcome: Outcome) -> bytearray | None:
         """Move rows from `waiting` to `sent`, as many as fit; their batch, None without any."""
+        again = lane.again.pop(0) if lane.again else None
+        lane.numbers = again.numbers if again else self._numbering.next(lane.place)
         batch = DefaultRecordBatchBuilder(
-            magic=2, compression_type=0, is_transactional=0, producer_id=-1, producer_epoch=-1,
-            base_sequence=-1, batch_size=_BATCH_BYTES,
+            magic=2, compression_type=0, is_transactional=0, producer_id=lane.numbers.producer.id,
+            producer_epoch=lane.numbers.producer.epoch, base_sequence=lane.numbers.sequence,
+            # Sent again, the same rows may take some bytes more: their timestamps are new.
+            batch_size=2 * _BATCH_BYTES if again else _BATCH_BYTES,
         )  # fmt: skip
-        while lane.waiting and not (lane.one_by_one and lane.sent):
+        one_by_one = lane.one_by_one and not again
+        while lane.waiting and not (one_by_one and lane.sent):
+            if again and len(lane.sent) == len(again.ids):
+                break
             row = lane.waiting[-1]
-            if row.stream in lane.kept_back:
+            if row.stream in lane.kept_back and not again:
                 lane.waiting.pop()
                 continue
             size = len(row.value or b"") + len(row.headers) + len(row.key or b"")
@@ -227,6 +306,8 @@ class AtLeastOnce:
             if taken is None:
                 break
             lane.sent.append(lane.waiting.pop())
+        if lane.sent:
+            self._numbering.sent(lane.place, lane.numbers, tuple(row.id for row in lane.sent))
         return batch.build() if lane.sent else None
 
     @staticmethod

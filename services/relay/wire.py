@@ -3,7 +3,8 @@
 aiokafka's producer connects again by itself and then sends what it had, by the metadata it had. A
 broker that came back empty, as the embedded one does, acknowledges records of a topic it does not
 have, and they are gone. Here a connection carries records only after all topics were asked for on
-that very connection; a lost one is never replaced under a request.
+that very connection; a lost one is never replaced under a request. A numbered batch goes only to
+the cluster its producer id is of.
 """
 
 import asyncio
@@ -15,13 +16,18 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from services.kit.errors import BrokerAway
+from services.relay.numbering import Producer
 
 # The broker waits so long for its replicas, the client a little longer for the broker.
 ACKNOWLEDGE_MS = 5_000
 _REQUEST_MS = 10_000
 _ALL_REPLICAS = -1
+# A broker that has just started gives out no producer id for some milliseconds.
+_PRODUCER_PAUSE_SECONDS = 0.02
+_LONGEST_TRANSACTION_MS = 2**31 - 1
 
 Batches = dict[tuple[str, int], bytes]
 Answers = dict[tuple[str, int], type[kafka_errors.KafkaError]]
@@ -33,7 +39,7 @@ class Wire:
     def __init__(self, arguments: dict[str, Any]) -> None:
         self._arguments = arguments
         self._client: AIOKafkaClient | None = None
-        self._learned: dict[int, AIOKafkaConnection] = {}
+        self._learned: dict[int, tuple[AIOKafkaConnection, str | None]] = {}
 
     async def start(self) -> None:
         """Connect. Raises BrokerAway."""
@@ -75,20 +81,44 @@ class Wire:
         except (kafka_errors.KafkaError, OSError, TimeoutError) as error:
             raise BrokerAway(f"The broker does not answer: {error!r}") from error
 
+    async def producer(self) -> tuple[str | None, Producer | None]:
+        """The cluster, and a producer id of its; None where it gives out none.
+
+        By asking for one: the embedded broker names the request among those it knows, with the
+        versions Apache Kafka names, and answers it with an unknown error. Raises BrokerAway.
+        """
+        node = self._open().get_random_node()
+        cluster: str | None = None
+        try:
+            if node is None:
+                raise kafka_errors.NodeNotReadyError
+            async with asyncio.timeout(_REQUEST_MS / 1000):
+                connection = await self._connection(node)
+                cluster = await self._learn(node, connection)
+                return cluster, await _ask_for_producer(connection)
+        except (kafka_errors.IncompatibleBrokerVersion, kafka_errors.UnsupportedVersionError):
+            return cluster, None
+        except (kafka_errors.KafkaError, OSError, TimeoutError) as error:
+            raise BrokerAway(f"The broker does not answer: {error!r}") from error
+
     async def ready(self, node: int) -> None:
         """Have a connection to `node` on which the topics were asked for. Raises KafkaError."""
         connection = await self._connection(node)
-        if self._learned.get(node) is not connection:
+        learned, _ = self._learned.get(node, (None, None))
+        if learned is not connection:
             await self._learn(node, connection)
 
-    async def produce(self, node: int, batches: Batches) -> Answers:
+    async def produce(self, node: int, batches: Batches, cluster: str | None = None) -> Answers:
         """Send one batch for each partition; how the broker answered each (NoError: stored).
 
+        Nothing is sent where the broker is of another cluster than `cluster`, if that is given.
         Raises KafkaError or TimeoutError when there is no answer: then any of them may be stored.
         """
-        connection = self._learned.get(node)
+        connection, its_cluster = self._learned.get(node, (None, None))
         if connection is None or not connection.connected():
             raise kafka_errors.NodeNotReadyError(node)
+        if cluster not in (None, its_cluster):
+            raise kafka_errors.NodeNotReadyError(f"{node} is of the cluster {its_cluster} now")
         topics: dict[str, list[tuple[int, bytes]]] = {}
         for (topic, partition), batch in batches.items():
             topics.setdefault(topic, []).append((partition, batch))
@@ -117,12 +147,29 @@ class Wire:
             raise kafka_errors.NodeNotReadyError(node)
         return connection
 
-    async def _learn(self, node: int, connection: AIOKafkaConnection) -> None:
-        """All topics, never some by name: naming a missing one makes brokers create it."""
-        self._open().cluster.update_metadata(await connection.send(MetadataRequest(None)))
-        self._learned[node] = connection
+    async def _learn(self, node: int, connection: AIOKafkaConnection) -> str | None:
+        """All topics, never some by name: naming a missing one makes brokers create it.
+
+        The cluster's id.
+        """
+        answer = await connection.send(MetadataRequest(None))
+        self._open().cluster.update_metadata(answer)
+        cluster: str | None = getattr(answer, "cluster_id", None)
+        self._learned[node] = connection, cluster
+        return cluster
 
     def _open(self) -> AIOKafkaClient:
         if self._client is None:
             raise BrokerAway
         return self._client
+
+
+async def _ask_for_producer(connection: AIOKafkaConnection) -> Producer | None:
+    while True:
+        answer = await connection.send(InitProducerIdRequest(None, _LONGEST_TRANSACTION_MS))
+        error = kafka_errors.for_code(answer.error_code)
+        if error is kafka_errors.NoError:
+            return Producer(answer.producer_id, answer.producer_epoch)
+        if not error.retriable:
+            return None
+        await asyncio.sleep(_PRODUCER_PAUSE_SECONDS)
