@@ -38,7 +38,7 @@ class FakeWire(Wire):
     async def ready(self, node: int) -> None:
         return
 
-    async def produce(self, node: int, batches: Batches) -> Answers:
+    async def produce(self, node: int, batches: Batches, cluster: str | None = None) -> Answers:
         self.requests += 1
         answers: Answers = {}
         for (topic, partition), raw in batches.items():
@@ -155,7 +155,7 @@ async def test_a_moving_leader_is_followed() -> None:
 
 async def test_a_lost_connection_says_nothing_of_the_rows() -> None:
     class Lost(FakeWire):
-        async def produce(self, node: int, batches: Batches) -> Answers:
+        async def produce(self, node: int, batches: Batches, cluster: str | None = None) -> Answers:
             raise kafka_errors.KafkaConnectionError("gone")
 
     one = AtLeastOnce({})
