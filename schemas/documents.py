@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from schemas import errors, log, orders, progress, reference, results, sync
+from schemas import errors, log, orders, progress, reference, results, sync, timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ DOCUMENTS: tuple[Document, ...] = (
     Document("order.save-bol-image.answer.v1", "given", progress.BOL_PHOTO_ANSWER),
     Document("blob.v1", "given", progress.BLOB),
     Document("order.document.v1", "given", orders.ORDER_DOCUMENT),
+    Document("order.timeline.v1", "given", timeline.TIMELINE),
     Document("log.v1", "given", log.CROSSROADS_LOG),
     Document("routing.v1", "given", log.ROUTING),
     Document("error.invalid.v1", "given", errors.INVALID_REQUEST),

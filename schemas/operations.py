@@ -54,6 +54,7 @@ OPERATIONS: tuple[Operation, ...] = (
         CREATE_ORDER,
     ),
     Operation("order.get", "/v1/order/get", "order:read", document=GET_ORDER),
+    Operation("order.timeline", "/v1/order/{order_id}/timeline", "order:read", method="GET"),
     Operation(
         "order.update",
         "/v1/order/update",
