@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -79,6 +80,32 @@ async def test_what_was_stored_is_found_and_comes_back_in_pieces(pool: Pool) -> 
 async def test_every_byte_is_kept(pool: Pool, content: bytes) -> None:
     await stored(pool, "a", content=content)
     assert await pool.fetchval("SELECT content FROM blobs") == content
+
+
+async def test_a_picture_is_stored_and_read_without_ever_being_held_whole(pool: Pool) -> None:
+    """10 MiB from a stranger must not cost the gateway 10 MiB."""
+    whole = hashlib.sha256()
+    for _ in range(160):
+        whole.update(b"x" * 65536)
+    blob = Blob("a", "mine", "application/pdf", 160 * 65536, whole.hexdigest())
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(160):
+            yield b"x" * 65536
+
+    read, most = hashlib.sha256(), 0
+    tracemalloc.start()
+    try:
+        async with transaction(pool) as connection:
+            await blobs.STORE.put(connection, blob, pieces)
+        for start in range(0, blob.size, 65536):
+            async with pool.acquire() as connection:
+                read.update(await blobs.STORE.get(connection, "a", start, 65536))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert read.hexdigest() == blob.sha256
+    assert most < 4 * 1024 * 1024
 
 
 async def test_the_same_again_is_no_error_and_keeps_it_for_longer(pool: Pool, own: Session) -> None:
