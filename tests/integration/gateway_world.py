@@ -74,7 +74,7 @@ class Taken(Broker):
 
     pipe: Pipe | None = None
     keep: bool = False
-    offsets: itertools.count[int] = field(default_factory=itertools.count)
+    offsets: "itertools.count[int]" = field(default_factory=itertools.count)
 
     async def send(self, commands: Sequence[OutgoingCommand]) -> None:
         await super().send(commands)

@@ -1,5 +1,6 @@
 """Bad requests of the driver's side, told as they should be (K12, K16, K26, K28, K34)."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -243,7 +244,7 @@ def queries(pool: Pool) -> Iterator[list[str]]:
     connections = [holder._con for holder in pool._holders if holder._con is not None]
 
     def note(query: Any) -> None:
-        asked.append(query.query)
+        asked.append(re.sub(r"__asyncpg_\w+__", "a name", query.query))
 
     for connection in connections:
         connection.add_query_logger(note)
