@@ -86,11 +86,14 @@ async def _refuse(name: str, reason: str) -> dict[str, Any]:
         orders = {each["order_id"] for each in waiting} - {None}
         if len(orders) > 1:
             raise CommandFailed(f"Several orders are called {name!r}: {', '.join(sorted(orders))}.")
-        ended = await refuse_head(connection, *orders, reason, now()) if orders else None
+        order_id = next(iter(orders), None)
+        ended = None
+        if order_id is not None:
+            ended = await refuse_head(connection, order_id, reason, now())
         if ended is None:
             raise CommandFailed(f"Nothing waits in the lane of an order {name!r}.")
         return {
-            "order_id": orders.pop(),
+            "order_id": order_id,
             "command_id": ended.command_id,
             "operation": ended.operation,
             "code": "lane.refused",

@@ -9,7 +9,7 @@ from services.domain.effects import UnknownNumber
 from services.domain.world import Needs, OrderState, World
 from services.kit.database import Connection
 from services.records import blobs, directory, locks, master_data, numbers, orders, waiting_upserts
-from services.records.locks import Race, numbers_of
+from services.records.locks import LocksNeeded, Race, numbers_of
 from services.records.numbers import NumberWaiter
 from services.records.waiting_upserts import WaitingUpsert
 
@@ -35,15 +35,18 @@ class Loaded:
         Raises LocksNeeded where somebody else is about to write the same reference data.
         """
         entity_keys = batch.entity_keys()
-        await self.take(connection, numbers_of(Race.SAME_ROW, entity_keys))
         self.needs = batch.needs()
         await self.give(connection, batch.numbers(self.needs))
+        await self.take(connection, numbers_of(Race.SAME_ROW, entity_keys))
         await self.lock_orders(connection)
         self.waiting = await waiting_upserts.of_keys(connection, entity_keys)
 
     async def take(self, connection: Connection, wanted: frozenset[tuple[Race, int]]) -> None:
         """Hold these numbers exclusively, too. Raises LocksNeeded where that means to wait."""
-        await locks.try_exclusive(connection, wanted - self.taken)
+        try:
+            await locks.try_exclusive(connection, wanted - self.taken)
+        except LocksNeeded as needed:
+            raise LocksNeeded(needed.numbers, numbers.locks_of(self.given)) from needed
         self.taken |= wanted
 
     async def give(self, connection: Connection, given: set[UnknownNumber]) -> None:

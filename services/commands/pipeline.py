@@ -74,14 +74,16 @@ class Pipeline:
     ) -> None:
         """Run the batch in a savepoint until nobody else's commit or lock came between."""
         first: Numbers = frozenset()
+        shared: Numbers = frozenset()
         for left in reversed(range(_ATTEMPTS)):
             try:
                 async with connection.transaction():
-                    await locks.take_exclusive(connection, first)
+                    await locks.take_both(connection, first, shared)
                     await self._run(connection, decoded, first)
                 return
             except LocksNeeded as needed:
                 first |= needed.numbers
+                shared |= needed.shared
                 if not left:
                     # Nobody's record is at fault: the stream backs off instead of blaming one.
                     raise DatabaseAway(

@@ -65,7 +65,7 @@ async def park(connection: Connection, commands: Sequence[Waiting]) -> None:
 
 def _row(each: Waiting) -> tuple[object, ...]:
     number = each.number
-    waits = (None, None, None)
+    waits: tuple[str | None, ...] = (None, None, None)
     if number is not None:
         waits = (number.tenant_id, number.partner_id, number.number)
     return (

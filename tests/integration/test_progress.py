@@ -220,8 +220,7 @@ async def test_a_turn_that_changes_nothing_is_not_logged_again(world: Hub) -> No
     await in_order(world, waiting=1)
 
 
-@pytest.mark.parametrize("first", ["create", "status"])
-async def test_a_number_of_the_destinations_own_finds_the_order(world: Hub, first: str) -> None:
+async def test_a_number_of_the_destinations_own_finds_the_order(world: Hub) -> None:
     """K34: the caller's own number, then the partner's; both sides by either."""
     await world.process(world.create("A1", "create"))
     await world.pool.execute("UPDATE orders SET destination_number = 'H9'")

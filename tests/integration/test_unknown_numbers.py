@@ -16,12 +16,12 @@ from services.commands.intake_clock import count
 from services.commands.pipeline import now
 from services.domain.accounting import problems
 from services.domain.command import Command
-from services.domain.effects import Effects
+from services.domain.effects import Effects, UnknownNumber
 from services.domain.operations import table
 from services.domain.world import World
 from services.kit.cloudevents import Record
 from services.kit.database import transaction
-from services.records import accounting, intake, numbers, stored
+from services.records import accounting, intake, lanes, numbers, stored
 from services.records.locks import take_exclusive
 from tests.integration.hub import (
     WAIT_SECONDS,
@@ -159,17 +159,43 @@ async def test_a_number_nobody_gave_ends_as_not_found_after_its_time(world: Hub)
     await all_well(world)
 
 
-async def test_the_deadline_looks_again_and_waits_out_a_creation(world: Hub) -> None:
-    """Race a from the side of whoever ends the wait: the order is written and not committed."""
+async def test_a_creation_that_has_taken_a_command_over_is_not_ended_by_its_deadline(
+    world: Hub,
+) -> None:
+    """The order is written and not committed: its command is no longer anybody's to end."""
     await world.process(world.status("N1", "1"))
     await kept_up(world, WAIT_SECONDS)
     async with held_open(world, world.create("N1", "create")) as commit:
-        ending = started(world.lanes.end_overdue())
-        await waits_for_a_lock(world, ending)
+        assert await world.lanes.end_overdue() == 0
         commit()
-        await ending
     await world.drain()
     assert ("1", "done", None) in told(await world.outgoing())
+    await all_well(world)
+
+
+async def test_the_deadline_holds_a_creation_up_until_the_command_is_ended(
+    world: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Race a from the side of whoever ends the wait: the end is written and not committed."""
+    await world.process(world.status("N1", "1"))
+    await kept_up(world, WAIT_SECONDS)
+    ended, release = asyncio.Event(), asyncio.Event()
+    leave = lanes.leave
+
+    async def slow(connection: Any, lane_ids: Any) -> None:
+        await leave(connection, lane_ids)
+        ended.set()
+        await release.wait()
+
+    monkeypatch.setattr(lanes, "leave", slow)
+    ending = started(world.lanes.end_overdue())
+    await ended.wait()
+    creating = started(world.process(world.create("N1", "create")))
+    await waits_for_a_lock(world, creating)
+    release.set()
+    await asyncio.gather(ending, creating)
+    assert ("1", "refused", "request.order_not_found") in told(await world.outgoing())
+    assert await world.pool.fetchval("SELECT waiting FROM orders") == 0
     await all_well(world)
 
 
@@ -283,11 +309,11 @@ async def test_a_waiter_does_not_hold_up_a_batch_that_creates_other_numbers(worl
     """The numbers are hashed: only what falls on the same one waits."""
     haul = await world.pool.fetchval("SELECT id FROM tenants WHERE slug = 'haul'")
     acme = await world.pool.fetchval("SELECT id FROM tenants WHERE slug = 'acme'")
-    held = numbers.locks_of([numbers.UnknownNumber(haul, acme, "X")])
+    held = numbers.locks_of([UnknownNumber(haul, acme, "X")])
     free = next(
         f"F{n}"
         for n in range(1000)
-        if not held & numbers.locks_of([numbers.UnknownNumber(haul, acme, f"F{n}")])
+        if not held & numbers.locks_of([UnknownNumber(haul, acme, f"F{n}")])
     )
     async with transaction(world.pool) as connection:
         await take_exclusive(connection, held)
