@@ -43,8 +43,9 @@ async def receive(
     loop = asyncio.get_running_loop()
     ends = loop.time() + seconds
     size = 0
+    clock = asyncio.timeout_at(min(ends, loop.time() + silent))
     try:
-        async with asyncio.timeout_at(min(ends, loop.time() + silent)) as clock:
+        async with clock:
             async for piece in request.stream():
                 size += len(piece)
                 if size > limit:

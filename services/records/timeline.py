@@ -7,11 +7,12 @@ broker has them. Nothing is kept of a gap that was closed but what was said of i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import asyncpg
 import orjson
 
 from services.domain.effects import Event, Sync
@@ -127,7 +128,7 @@ def seen_by(lines: Iterable[Line], tenant_ids: Sequence[str], slugs: Sequence[st
     return seen
 
 
-def _happened(row: Mapping[str, Any]) -> list[Line]:
+def _happened(row: asyncpg.Record) -> list[Line]:
     """An event, and a line for each of its records."""
     detail = orjson.loads(row["detail"])
     records = detail.pop(_RECORDS, ())
@@ -139,7 +140,7 @@ def _happened(row: Mapping[str, Any]) -> list[Line]:
     return lines
 
 
-def _logged(row: Mapping[str, Any]) -> Line:
+def _logged(row: asyncpg.Record) -> Line:
     entry = orjson.loads(row["entry"])
     told = {
         "log_id": row["id"],
@@ -150,12 +151,12 @@ def _logged(row: Mapping[str, Any]) -> Line:
     return Line(row["created_at"], "log", row["tenant_id"], row["command_id"], told)
 
 
-def _waits(row: Mapping[str, Any]) -> Line:
+def _waits(row: asyncpg.Record) -> Line:
     told = {"operation": row["operation"], "reason": row["reason"]}
     return Line(row["arrived_at"], "waits", row["tenant_id"], row["command_id"], told)
 
 
-def _gap(row: Mapping[str, Any]) -> list[Line]:
+def _gap(row: asyncpg.Record) -> list[Line]:
     told = {name: row[name] for name in ("system", "entity", "key_kind", "key")}
     lines = [Line(row["first_seen"], "gap", row["tenant_id"], None, told)]
     if row["closed_at"] is not None:
@@ -163,7 +164,7 @@ def _gap(row: Mapping[str, Any]) -> list[Line]:
     return lines
 
 
-def _asked(row: Mapping[str, Any]) -> list[Line]:
+def _asked(row: asyncpg.Record) -> list[Line]:
     who, asked = (row["tenant_id"], row["command_id"]), {"operation": row["operation"]}
     lines = [Line(row["accepted_at"], "asked", *who, asked)]
     if row["final_at"] is not None:

@@ -132,7 +132,7 @@ async def test_a_bill_or_drop_at_a_site_the_order_does_not_have_is_422(trade: Tr
             for tenant, system, prefix in (("acme", "dispatch", "o"), ("haul", "tms", "d"))
         ),
     )
-    line = {**BOL["details"][0], "site": {"source_id": "d-other"}}  # type: ignore[dict-item, index]
+    line = {**BOL["details"][0], "site": {"source_id": "d-other"}}  # type: ignore[index]
     bol = await trade.world.ask(
         trade.haul, "order/save_bol", BOL | {"details": [line]}, partner="acme"
     )
@@ -241,7 +241,8 @@ async def test_a_broken_form_is_422_and_no_command(
 def queries(pool: Pool) -> Iterator[list[str]]:
     """What is asked of the database on the connections this pool has."""
     asked: list[str] = []
-    connections = [holder._con for holder in pool._holders if holder._con is not None]
+    holders: Any = getattr(pool, "_holders")  # noqa: B009 - asyncpg's stubs do not know it
+    connections = [holder._con for holder in holders if holder._con is not None]
 
     def note(query: Any) -> None:
         asked.append(re.sub(r"__asyncpg_\w+__", "a name", query.query))
