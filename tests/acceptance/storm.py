@@ -15,6 +15,7 @@ from tests.acceptance.wire import Headers, Seen, Sender, command_headers, readin
 from tests.acceptance.words import Companies, Order, Step, Upsert
 
 CREATE = "order.create"
+STEPS = ("order.update-status", "order.save-bol", "order.save-drop")
 LATE_SHARE = 0.05
 HTTP_SHARE = 0.03
 AGAIN_SHARE = 0.02
@@ -110,13 +111,17 @@ class Storm:
         books = await self.stack.audit()
         create = books["operations"][CREATE]
         # At least: other tests of this stack are in the books, too.
-        done = sum(1 for each in self.ledger.expected.values() if each.outcome == "done")
+        orders = [each for each in self.ledger.expected.values() if each.step is None]
+        done = sum(1 for each in orders if each.outcome == "done")
         assert create["done"] >= done, books
+        told = [counts["done"] for name, counts in books["operations"].items() if name in STEPS]
+        assert sum(told) >= len(self.ledger.expected) - len(orders), books
         assert (create["waiting"], create["failed"]) == (lost, 0), books
         waited = sum(1 for each in self.ledger.answers.values() if each.of("waiting"))
         copies = sum(len(each.of("duplicate")) for each in self.ledger.answers.values())
         self.figures.append(
-            f"{self._sent} orders, {len(self._by_http)} of them over HTTP, {waited} waited; "
+            f"{self._sent} orders, {len(self._by_http)} of them over HTTP, {sum(told)} steps; "
+            f"{waited} waited; "
             f"{len(self.ledger.broken)} broken records, {copies} further copies; "
             f"{self.ledger.repeats} records repeated by the hub"
         )

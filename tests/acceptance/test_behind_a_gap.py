@@ -49,9 +49,6 @@ async def behind_a_gap(stack: Stack, *, orders: int, kills: int, seed: int) -> N
             await kill()
         await stack.all_ready()
         await running.judge()
-        books = await stack.audit()
-        for operation in ("order.update-status", "order.save-bol", "order.save-drop"):
-            assert books["operations"][operation]["waiting"] == 0, books
         running.tell(f"{orders} orders behind one gap, {2 * kills} processes killed")
 
 
