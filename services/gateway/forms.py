@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+import structlog
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 from starlette.requests import Request
@@ -18,7 +19,9 @@ from starlette.requests import Request
 from services.domain.pictures import MAX_BYTES
 from services.gateway.bodies import Patience, receive
 from services.gateway.dispositions import file_name, parsed
-from services.gateway.problems import Problem, entry, picture_too_large, too_large
+from services.gateway.problems import Problem, away, entry, picture_too_large, too_large
+
+log = structlog.get_logger()
 
 MULTIPART = "multipart/form-data"
 PICTURE = "file"
@@ -71,14 +74,22 @@ class Upload:
         self._waiting.append(piece)
 
     async def flush(self) -> None:
-        """Put away what was taken; the event loop does not wait for the disk."""
+        """Put away what was taken; the event loop does not wait for the disk.
+
+        Raises Problem 503 where there is no room for it.
+        """
         if not self._waiting:
             return
         pieces, self._waiting = b"".join(self._waiting), []
-        if self.size <= _IN_MEMORY:
-            self._file.write(pieces)
-        else:
-            await asyncio.to_thread(self._file.write, pieces)
+        try:
+            if self.size <= _IN_MEMORY:
+                self._file.write(pieces)
+            else:
+                await asyncio.to_thread(self._file.write, pieces)
+        except OSError as error:
+            # It would be taken for the database's: the disk is full, or there is no such folder.
+            log.exception("a picture cannot be put away", folder=tempfile.gettempdir())
+            raise away("gateway") from error
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """All of it from the beginning, in pieces."""

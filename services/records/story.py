@@ -42,7 +42,7 @@ _LANE = """
 SELECT l.id, coalesce(t.slug, l.tenant_id) AS tenant, l.command_id, l.operation, l.reason,
     l.arrived_at
 FROM lane_commands AS l LEFT JOIN tenants AS t ON t.id = l.tenant_id
-WHERE l.order_id = $1 ORDER BY l.id
+WHERE l.order_id = $1 ORDER BY l.goes_first DESC, l.id
 """
 _GAPS = """
 SELECT g.id, t.slug AS tenant, g.system, g.entity, g.key_kind, g.key, g.message, g.first_seen,

@@ -9,6 +9,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from services.commands.upkeep import Upkeep
 from services.domain.world import Blob
 from services.kit.database import Pool, Session, open_pool, open_session, transaction
 from services.records import blobs
@@ -178,6 +179,15 @@ async def test_only_what_no_order_refers_to_is_forgotten_after_its_time(
     await stored(pool, "young")
     assert await blobs.forget_page(own) == 1
     assert await left(pool) == {"linked", "young"}
+
+
+async def test_upkeep_forgets_them_page_by_page(pool: Pool, fresh_database: str) -> None:
+    await stored(pool, *(f"p{n}" for n in range(205)), content=b"%PDF-")
+    await older(pool, 31)
+    await stored(pool, "p7", content=b"%PDF-")
+    assert (await Upkeep(fresh_database).once()).pictures == 204
+    assert await left(pool) == {"p7"}
+    assert (await Upkeep(fresh_database).once()).pictures == 0
 
 
 async def test_who_names_an_old_picture_finds_it_at_its_turn(pool: Pool, own: Session) -> None:

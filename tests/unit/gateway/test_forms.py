@@ -6,6 +6,8 @@ import tracemalloc
 from collections.abc import Awaitable, Callable, Iterable
 
 import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -169,6 +171,45 @@ async def test_texts_have_a_limit_of_their_own() -> None:
     with pytest.raises(Problem) as raised:
         await read(form(part("name=note", b"x" * 300_000)))
     assert raised.value.status == 413
+
+
+async def test_a_disk_that_is_full_is_503_and_not_the_databases_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with Upload() as upload:
+        monkeypatch.setattr(upload._file, "write", full)
+        with pytest.raises(Problem) as raised:
+            await read_plain(request([PDF]), Patience(), upload)
+    assert raised.value.status == 503
+    assert "gateway" in str(raised.value.detail)
+
+
+WHOLE = form(
+    part('name="order_number"', b"BH-55"),
+    part("name=file; filename=bol.pdf; filename*=utf-8''bol.pdf", PDF),
+)
+
+
+@given(st.data())
+async def test_whatever_becomes_of_a_form_on_its_way_it_is_read_or_refused(
+    data: st.DataObject,
+) -> None:
+    body = bytearray(WHOLE)
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, len(body)))
+        body[at : at + data.draw(st.integers(0, 6))] = data.draw(
+            st.sampled_from([b"", b"\r\n", b"--", b'"', b";", b"\xff", b"\x00", b": ", b"a" * 9])
+        )
+    status = 200
+    try:
+        await read(bytes(body), piece=data.draw(st.integers(1, 400)))
+    except Problem as problem:
+        status = problem.status
+    event(str(status))
+    assert status in {200, 413, 422}
 
 
 async def test_a_picture_of_5_mib_costs_less_than_1() -> None:
