@@ -152,3 +152,5 @@ async def test_the_operator_sees_everything_and_the_documents_side_by_side(
     done = await asyncio.to_thread(run, app, ["orders", "show", "A1"])
     for word in ("timeline", "documents", "of-haul", "o-main", "d-main", "acknowledged"):
         assert word in done.stdout
+    assert "location=(goid=terminal_NORTH1 goid_name=North)" in done.stdout
+    assert "null" not in done.stdout.partition("timeline")[2]
