@@ -190,6 +190,55 @@ async def test_a_missing_mapping_makes_it_wait_and_its_upsert_lets_it_go_on(trad
     assert len(found["origin_order"]["bols"]) == 1
 
 
+async def test_a_status_before_its_order_follows_it_and_its_key_has_the_answer(
+    trade: Trade,
+) -> None:
+    """K32, K42: a number nobody has given yet waits, in the order of arrival."""
+    await trade.ordered()
+    early = [
+        status("driving_to_load", order={"order_number": "Z9"}),
+        status("arrived_at_load", order={"order_number": "Z9"}),
+    ]
+    for number, body in enumerate(early):
+        answer = await told(
+            trade, trade.haul, "order/update_status", body, "acme", Idempotency_Key=f"k{number}"
+        )
+        assert (answer["status"], answer["status_update"]) == ("pending", None)
+        assert answer["message"] == "No order has the number Z9 yet: waiting for it."
+    await trade.ordered("Z9")
+    await trade.pipe.drain()
+    assert isinstance(trade.world.broker, Taken)
+    await trade.world.broker.publish()
+    for number, body in enumerate(early):
+        answer = await told(
+            trade, trade.haul, "order/update_status", body, "acme", Idempotency_Key=f"k{number}"
+        )
+        assert answer["status"] == "synced"
+        assert answer["status_update"]["progress_status"] == body["progress_status"]
+    found = (await trade.world.ask(trade.haul, "order/get", {"order_number": "Z9"})).json()
+    assert found["trip_status"] == "arrived_at_load"
+
+
+async def test_either_side_may_tell_and_the_place_is_told_in_the_others_words(
+    trade: Trade,
+) -> None:
+    """R084, K26."""
+    await trade.ordered()
+    assert isinstance(trade.world.broker, Taken)
+    trade.world.broker.keep = True
+    await told(
+        trade,
+        trade.acme,
+        "order/update_status",
+        status(location={"source_id": "o-north"}),
+        "haul",
+        Prefer="wait=0",
+    )
+    [sync] = [each for each in await trade.pipe.outgoing() if ".sync." in each["topic"]]
+    assert sync["topic"] == "crossroads.sync.haul"
+    assert sync["value"]["status_update"]["location"]["source_id"] == "d-north"
+
+
 @pytest.mark.parametrize(
     ("path", "scope"),
     [
