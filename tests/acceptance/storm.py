@@ -120,8 +120,8 @@ class Storm:
         waited = sum(1 for each in self.ledger.answers.values() if each.of("waiting"))
         copies = sum(len(each.of("duplicate")) for each in self.ledger.answers.values())
         self.figures.append(
-            f"{self._sent} orders, {len(self._by_http)} of them over HTTP, {sum(told)} steps; "
-            f"{waited} waited; "
+            f"{self._sent} orders, {len(self._by_http)} of them over HTTP, "
+            f"{len(self.ledger.expected) - len(orders)} steps; {waited} waited; "
             f"{len(self.ledger.broken)} broken records, {copies} further copies; "
             f"{self.ledger.repeats} records repeated by the hub"
         )
