@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 from aiokafka import TopicPartition
 
@@ -23,16 +25,39 @@ WHERE s.cluster_id <> excluded.cluster_id OR s.reached_at < excluded.reached_at
 """
 _COUNT = """
 UPDATE intake_clock AS c SET looked_at = greatest(now(), looked_at),
-    counted = counted + CASE
-        WHEN EXISTS (
-            SELECT FROM unnest($2::text[], $3::integer[]) AS input (topic, partition)
-            WHERE NOT EXISTS (
-                SELECT FROM intake_sights AS s
-                WHERE s.topic = input.topic AND s.partition = input.partition
-                  AND s.cluster_id = $1 AND s.reached_at > now() - make_interval(secs => $4)))
-        THEN 0
+    kept_up_at = CASE WHEN seen.behind THEN kept_up_at ELSE greatest(now(), kept_up_at) END,
+    counted = counted + CASE WHEN seen.behind THEN 0
         ELSE greatest(0, least($4, extract(epoch FROM now() - looked_at)::double precision)) END
+FROM (
+    SELECT EXISTS (
+        SELECT FROM unnest($2::text[], $3::integer[]) AS input (topic, partition)
+        WHERE NOT EXISTS (
+            SELECT FROM intake_sights AS s
+            WHERE s.topic = input.topic AND s.partition = input.partition
+              AND s.cluster_id = $1 AND s.reached_at > now() - make_interval(secs => $4))
+    ) AS behind
+) AS seen
 """
+_STANDS = """
+SELECT count(*) AS n, (SELECT kept_up_at FROM intake_clock) AS kept_up_at
+FROM lane_commands WHERE wait_number IS NOT NULL
+HAVING count(*) > 0 AND NOT EXISTS (
+    SELECT FROM intake_clock WHERE kept_up_at > now() - make_interval(secs => $1))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many commands wait by a clock that stands, and when it last ran; None: never."""
+
+    commands: int
+    kept_up_at: datetime | None
+
+
+async def standing(connection: Connection, seconds: float) -> Standing | None:
+    """Whether commands wait for unknown numbers while the clock has stood for so long."""
+    row = await connection.fetchrow(_STANDS, seconds)
+    return None if row is None else Standing(row["n"], row["kept_up_at"])
 
 
 async def note(

@@ -33,7 +33,9 @@ CREATE INDEX lane_commands_by_wait ON lane_commands (counted_from) WHERE wait_nu
 CREATE TABLE intake_clock (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     counted double precision NOT NULL DEFAULT 0,
-    looked_at timestamptz NOT NULL DEFAULT now()
+    looked_at timestamptz NOT NULL DEFAULT now(),
+    -- the last look at which it kept up
+    kept_up_at timestamptz
 ) WITH (fillfactor = 10);
 INSERT INTO intake_clock DEFAULT VALUES;
 

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from services.cli import examination
 from services.commands import turns
 from services.commands.intake_clock import count
 from services.commands.pipeline import now
 from services.domain.accounting import problems
 from services.domain.command import Command
-from services.domain.effects import Effects, UnknownNumber
+from services.domain.effects import Answer, Effects, UnknownNumber
 from services.domain.operations import table
 from services.domain.world import World
 from services.kit.cloudevents import Record
@@ -24,8 +25,10 @@ from services.kit.database import transaction
 from services.records import accounting, intake, lanes, numbers, stored
 from services.records.locks import take_exclusive
 from tests.integration.hub import (
+    BY_HAUL,
     WAIT_SECONDS,
     Hub,
+    bol,
     hub,
     late_drops,
     results,
@@ -319,3 +322,51 @@ async def test_a_waiter_does_not_hold_up_a_batch_that_creates_other_numbers(worl
         await take_exclusive(connection, held)
         async with asyncio.timeout(5):
             assert told(await world.process(world.create(free, "c"))) == [("c", "done", None)]
+
+
+async def test_a_number_that_only_the_decision_gives_takes_over_what_waits_for_it(
+    world: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """K42: as a receipt does. The decision is taken again under the number's locks."""
+    line = table.TABLE["order.save-bol"]
+
+    def decide(command: Command, known: World, moment: Any) -> Effects:
+        [found] = known.orders_called(command.caller.id, "N1")
+        numbered = found.copied()
+        numbered.destination_number = "H9"
+        return Effects(Answer("done", 200, None, {}), order=numbered)
+
+    monkeypatch.setitem(table.TABLE, "order.save-bol", line._replace(decide=decide))
+    await world.process(world.create("N1", "create"), world.status("H9", "early"))
+    assert ("early", "waiting", "lane.order_unknown") in told(await world.outgoing())
+    naming = world.record("order.save-bol", bol("N1"), command_id="naming", **BY_HAUL)
+    async with held_open(world, world.status("H9", "late")) as commit:
+        numbering = started(world.process(naming))
+        await waits_for_a_lock(world, numbering)
+        commit()
+        await numbering
+    assert await world.pool.fetchval("SELECT waiting FROM orders") == 2
+    assert told(await world.drain()) == [("early", "done", None), ("late", "done", None)]
+    await all_well(world)
+
+
+async def test_doctor_says_when_commands_wait_by_a_clock_that_stands(world: Hub) -> None:
+    async def found() -> list[examination.Finding]:
+        async with transaction(world.pool) as connection:
+            return await examination.lanes(connection)
+
+    assert await found() == [], "nobody waits by it"
+    await world.process(world.status("N1", "1"))
+    [notice] = await found()
+    assert (notice.state, "1 commands wait" in notice.detail) == (examination.NOTICE, True)
+    await count(world.pool, "c", INPUT, dict.fromkeys(INPUT, 0.0))
+    assert await found() == []
+    await world.pool.execute("UPDATE intake_clock SET kept_up_at = now() - interval '2 minutes'")
+    await count(world.pool, "c", INPUT[:1], {INPUT[0]: 0.0})
+    assert await found() == []
+    await world.pool.execute(
+        "UPDATE intake_clock SET kept_up_at = now() - interval '2 minutes';"
+        " UPDATE intake_sights SET reached_at = now() - interval '2 minutes'"
+    )
+    await count(world.pool, "c", INPUT, {INPUT[0]: 60.0})
+    assert len(await found()) == 1
