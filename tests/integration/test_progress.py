@@ -170,6 +170,19 @@ async def test_what_waited_for_an_order_that_waits_on_a_gap_comes_after_its_crea
     await in_order(world)
 
 
+async def test_a_create_goes_before_more_than_a_turn_takes_of_what_waited_for_it(
+    world: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.commands.turns.COMMANDS_A_LANE", 2)
+    ids = [str(number) for number in range(1, 6)]
+    await world.process(*(world.status("A1", id_) for id_ in ids))
+    await world.process(world.create("A1", "create", drops=late_drops()))
+    await world.reference("mapping", mapping(*LATE_PRODUCT, prefix="o"))
+    out = await world.drain()
+    assert sent(out) == [("haul", "create", "1"), *(("acme", id_, id_) for id_ in ids)]
+    await in_order(world)
+
+
 async def test_a_status_with_a_gap_of_its_own_holds_what_comes_after_it(world: Hub) -> None:
     """Two in one batch, one in a later one: none overtakes; the mapping lets all go once."""
     await world.process(world.create("A1", "create"), world.create("A2"))

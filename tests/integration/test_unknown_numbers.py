@@ -22,15 +22,16 @@ from services.domain.operations import table
 from services.domain.world import World
 from services.kit.cloudevents import Record
 from services.kit.database import transaction
-from services.records import accounting, intake, lanes, numbers, stored
-from services.records.locks import take_exclusive
+from services.records import accounting, intake, lanes, locks, numbers, stored
 from tests.integration.hub import (
     BY_HAUL,
+    LATE_PRODUCT,
     WAIT_SECONDS,
     Hub,
     bol,
     hub,
     late_drops,
+    mapping,
     results,
     syncs,
     two_companies,
@@ -319,7 +320,7 @@ async def test_a_waiter_does_not_hold_up_a_batch_that_creates_other_numbers(worl
         if not held & numbers.locks_of([UnknownNumber(haul, acme, f"F{n}")])
     )
     async with transaction(world.pool) as connection:
-        await take_exclusive(connection, held)
+        await locks.take_exclusive(connection, held)
         async with asyncio.timeout(5):
             assert told(await world.process(world.create(free, "c"))) == [("c", "done", None)]
 
@@ -370,3 +371,49 @@ async def test_doctor_says_when_commands_wait_by_a_clock_that_stands(world: Hub)
     )
     await count(world.pool, "c", INPUT, {INPUT[0]: 60.0})
     assert len(await found()) == 1
+
+
+async def test_a_number_given_at_a_turn_lets_what_waited_for_it_have_its_turn_too(
+    world: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = table.TABLE["order.save-bol"]
+
+    def decide(command: Command, known: World, moment: Any) -> Effects:
+        [found] = known.orders_called(command.caller.id, "N1")
+        if found.delivery != "sent":
+            return line.decide(command, known, moment)
+        numbered = found.copied()
+        numbered.destination_number = "H9"
+        return Effects(Answer("done", 200, None, {}), order=numbered)
+
+    monkeypatch.setitem(table.TABLE, "order.save-bol", line._replace(decide=decide))
+    await world.process(
+        world.create("N1", "create", drops=late_drops()),
+        world.record("order.save-bol", bol("N1"), command_id="naming", **BY_HAUL),
+        world.status("H9", "early"),
+    )
+    await world.reference("mapping", mapping(*LATE_PRODUCT, prefix="o"))
+    finals = [each for each in told(await world.drain()) if each[1] == "done"]
+    assert finals == [("create", "done", None), ("naming", "done", None), ("early", "done", None)]
+    await all_well(world)
+
+
+async def test_race_a_an_order_that_came_between_the_look_and_the_lock_is_seen(
+    world: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The status saw no order, and nobody holds its number any more: it looks again."""
+    take, came = locks.try_exclusive, False
+
+    async def late(connection: Any, wanted: Any) -> None:
+        nonlocal came
+        if not came and any(race is locks.Race.ORDER_UNKNOWN for race, _ in wanted):
+            came = True
+            await world.process(world.create("R1", "create"))
+        await take(connection, wanted)
+
+    monkeypatch.setattr(locks, "try_exclusive", late)
+    await world.process(world.status("R1", "1"))
+    assert came
+    assert ("1", "done", None) in told(await world.outgoing())
+    assert await world.pool.fetchval("SELECT count(*) FROM lane_commands") == 0
+    await all_well(world)
