@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from schemas import errors, log, orders, reference, results, sync
+from schemas import errors, log, orders, progress, reference, results, sync, timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,10 @@ class Document:
 DOCUMENTS: tuple[Document, ...] = (
     Document("order.create.v1", "taken", orders.CREATE_ORDER),
     Document("order.get.v1", "taken", orders.GET_ORDER),
+    Document("order.update-status.v1", "taken", progress.UPDATE_STATUS),
+    Document("order.save-bol.v1", "taken", progress.SAVE_BOL),
+    Document("order.save-drop.v1", "taken", progress.SAVE_DROP),
+    Document("order.save-bol-image.v1", "taken", progress.SAVE_BOL_IMAGE),
     Document("reference.upsert-tenant.v1", "taken", reference.UPSERT_TENANT),
     Document("reference.upsert-pair.v1", "taken", reference.UPSERT_PAIR),
     Document("reference.upsert-record.v1", "taken", reference.UPSERT_RECORD),
@@ -35,7 +39,13 @@ DOCUMENTS: tuple[Document, ...] = (
     Document("reference.file.v1", "taken", reference.REFERENCE_FILE),
     Document("order.v1", "given", orders.ORDER),
     Document("order.answer.v1", "given", orders.ORDER_ANSWER),
+    Document("order.update-status.answer.v1", "given", progress.STATUS_UPDATE_ANSWER),
+    Document("order.save-bol.answer.v1", "given", progress.BOL_ANSWER),
+    Document("order.save-drop.answer.v1", "given", progress.EXECUTED_DROP_ANSWER),
+    Document("order.save-bol-image.answer.v1", "given", progress.BOL_PHOTO_ANSWER),
+    Document("blob.v1", "given", progress.BLOB),
     Document("order.document.v1", "given", orders.ORDER_DOCUMENT),
+    Document("order.timeline.v1", "given", timeline.TIMELINE),
     Document("log.v1", "given", log.CROSSROADS_LOG),
     Document("routing.v1", "given", log.ROUTING),
     Document("error.invalid.v1", "given", errors.INVALID_REQUEST),
@@ -52,4 +62,8 @@ DOCUMENTS: tuple[Document, ...] = (
     Document("order.accepted.v1", "given", sync.RECEIPT_SYNC),
     Document("order.rejected.v1", "given", sync.RECEIPT_SYNC),
     Document("order.failed.v1", "given", sync.RECEIPT_SYNC),
+    Document("order.status-updated.v1", "given", progress.STATUS_UPDATED_SYNC),
+    Document("order.bol-saved.v1", "given", progress.BOL_SAVED_SYNC),
+    Document("order.drop-saved.v1", "given", progress.DROP_SAVED_SYNC),
+    Document("order.bol-photo-saved.v1", "given", progress.BOL_PHOTO_SAVED_SYNC),
 )

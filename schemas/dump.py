@@ -26,7 +26,9 @@ def iso_utc(moment: datetime) -> str:
     """The text of a moment: UTC, `Z`, a fraction only where there is one. Needs an offset."""
     if moment.tzinfo is None:
         raise TypeError("A datetime without offset has no place in a document.")
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.replace(tzinfo=None).isoformat() + "Z"
 
 
 def number_text(number: Decimal) -> str:

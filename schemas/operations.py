@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from schemas import topics
 from schemas.orders import CREATE_ORDER, GET_ORDER
+from schemas.progress import SAVE_BOL, SAVE_BOL_IMAGE, SAVE_DROP, UPDATE_STATUS
 from schemas.reference import UPSERT_MAPPING, UPSERT_PAIR, UPSERT_RECORD, UPSERT_TENANT
 
 PREFIX = "crossroads."
@@ -20,8 +21,8 @@ class Operation:
     """One thing a caller can ask for.
 
     `base` is None for what only HTTP does (reads, blobs). `adds` are the members of the 200 body
-    beside status, message and log. `document` is None where the body is multipart or none, and
-    for operations the hub does not take yet.
+    beside status, message and log. `document` is None where there is no JSON body, and for
+    operations the hub does not take yet; what HTTP takes as multipart has that of Kafka.
     """
 
     name: str
@@ -53,6 +54,7 @@ OPERATIONS: tuple[Operation, ...] = (
         CREATE_ORDER,
     ),
     Operation("order.get", "/v1/order/get", "order:read", document=GET_ORDER),
+    Operation("order.timeline", "/v1/order/{order_id}/timeline", "order:read", method="GET"),
     Operation(
         "order.update",
         "/v1/order/update",
@@ -67,14 +69,23 @@ OPERATIONS: tuple[Operation, ...] = (
         "order:update_status",
         topics.PROGRESS,
         ("status_update",),
+        UPDATE_STATUS,
     ),
-    Operation("order.save-bol", "/v1/order/save_bol", "order:save_bol", topics.PROGRESS, ("bol",)),
+    Operation(
+        "order.save-bol",
+        "/v1/order/save_bol",
+        "order:save_bol",
+        topics.PROGRESS,
+        ("bol",),
+        SAVE_BOL,
+    ),
     Operation(
         "order.save-drop",
         "/v1/order/save_drop",
         "order:save_drop",
         topics.PROGRESS,
         ("executed_drop",),
+        SAVE_DROP,
     ),
     Operation(
         "order.save-bol-image",
@@ -82,6 +93,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "order:save_bol",
         topics.PROGRESS,
         ("bol_photo",),
+        SAVE_BOL_IMAGE,
     ),
     Operation(
         "change.propose",

@@ -13,6 +13,7 @@ from schemas.scalars import (
     FreeData,
     Identifier,
     Instant,
+    Integer,
     IntegrationStatus,
     Moment,
     Note,
@@ -158,12 +159,16 @@ class Bol(TypedDict):
 
 @wire
 class BolPhoto(TypedDict):
-    """A reference to a stored picture of a bill of lading (R060)."""
+    """A reference to a stored picture of a bill of lading (R060); `size` in bytes."""
 
     bol_number: str
     file_name: str
     uploaded_at: Instant
     note: str | None
+    blob_id: NotRequired[str]
+    media_type: NotRequired[str]
+    size: NotRequired[Integer]
+    sha256: NotRequired[str]
 
 
 @wire

@@ -114,6 +114,22 @@ Number = Annotated[
 ]
 """A JSON number as Decimal; text and booleans are refused (K16)."""
 
+Volume = Annotated[
+    Decimal,
+    _Wire(
+        core_schema.chain_schema(
+            [
+                core_schema.float_schema(
+                    strict=True, allow_inf_nan=False, ge=-1_000_000_000, le=1_000_000_000
+                ),
+                core_schema.decimal_schema(allow_inf_nan=False),
+            ]
+        ),
+        {"type": "number", "minimum": -1_000_000_000, "maximum": 1_000_000_000},
+    ),
+]
+"""A measured volume, or a stick in inches: any number of decimals is taken, four are kept (K16)."""
+
 Ratio = Annotated[
     Decimal,
     _Wire(

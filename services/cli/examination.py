@@ -20,13 +20,15 @@ from services.kit.database import Connection
 from services.kit.placement import judge
 from services.kit.settings import Settings
 from services.local.directory import running_stack
-from services.records import accounting, overview
+from services.records import accounting, intake, overview
 from services.records import months as partitions
 
 OK, NOTICE, PROBLEM = "ok", "notice", "problem"
 # Seconds between this machine's clock and the database's.
 _SKEW_SECONDS = 2.0
 _DISK_SHARE = 90.0
+# Seconds after which the intake's clock is told to stand.
+_CLOCK_SECONDS = 60.0
 _FAULTS = """
 SELECT consumer_group, topic, count(*) AS n, max(happened_at) AS latest,
     (array_agg(error ORDER BY id DESC))[1] AS error
@@ -192,14 +194,23 @@ async def faults(connection: Connection) -> list[Finding]:
 
 
 async def lanes(connection: Connection) -> list[Finding]:
-    """Work that nobody had flagged, which must not be."""
+    """Work that nobody had flagged, which must not be; waits whose time does not count."""
+    found = []
+    standing = await intake.standing(connection, _CLOCK_SECONDS)
+    if standing is not None:
+        last = "never yet" if standing.kept_up_at is None else f"last {age(standing.kept_up_at)}"
+        told = (
+            f"{standing.commands} commands wait for numbers of no order, and their time does not"
+            f" count: order-intake does not keep up with its input ({last} it did)"
+        )
+        found.append(Finding("lanes", NOTICE, told, "see that order-intake is up, and its lag"))
     row = await connection.fetchrow(
         "SELECT count(*) AS n, max(repaired_at) AS latest FROM lane_repairs"
     )
-    if row is None or not row["n"]:
-        return []
-    told = f"{row['n']} lanes had to be repaired, the latest {age(row['latest'])}"
-    return [Finding("lanes", PROBLEM, told, "report it, with the log of that time")]
+    if row is not None and row["n"]:
+        told = f"{row['n']} lanes had to be repaired, the latest {age(row['latest'])}"
+        found.append(Finding("lanes", PROBLEM, told, "report it, with the log of that time"))
+    return found
 
 
 async def books(connection: Connection) -> list[Finding]:

@@ -82,6 +82,7 @@ def show(
         [
             (each["at"], each["tenant"], each["command_id"], each["kind"], _detail(each["detail"]))
             for each in story["timeline"]
+            if each["kind"] != "log"  # they stand in a table of their own
         ],
         title="timeline",
     )
@@ -126,7 +127,14 @@ def _value(value: Any) -> str:
 
 
 def _detail(detail: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={_value(value)}" for name, value in detail.items())
+    """What there is to say, without all that is null."""
+    said = []
+    for name, value in detail.items():
+        if isinstance(value, Mapping):
+            said.append(f"{name}=({_detail(value)})")
+        elif value is not None:
+            said.append(f"{name}={_value(value)}")
+    return " ".join(said)
 
 
 async def _list(wanted: Any, limit: int) -> list[dict[str, Any]]:

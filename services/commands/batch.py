@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from schemas.codes import Code
-from schemas.dump import to_json
 from services.commands.decode import Arrival, Dead, command_of
-from services.domain import reference, refusals
+from services.domain import reference
 from services.domain.command import Command
-from services.domain.effects import Effects, Sync
+from services.domain.effects import Effects, Sync, UnknownNumber
 from services.domain.operations.table import TABLE
 from services.domain.tenants import Directory
-from services.domain.world import Needs, OrderState, World
-from services.records.emission import MAX_VALUE_BYTES
+from services.domain.world import Needs
 
 Identity = tuple[str, str]
 
@@ -24,9 +20,10 @@ Identity = tuple[str, str]
 class Job:
     """One command of the batch and what was decided for it.
 
-    `turn` is set for a command that waited and has its turn now: its id was accepted before, and
-    `lane` is the order whose lane it stands in. `syncs` are its sync records with the sequence
-    numbers they got.
+    `turn` is set for a command that waited and has its turn now: its id was accepted before, it
+    stands at `lane_id`, for `reason`, and `lane` is the order whose lane that is (none: it waited
+    for a number). Once decided, `parked` is the order in whose lane it waits from now on, and
+    `syncs` are its sync records with the sequence numbers they got.
     """
 
     arrival: Arrival
@@ -34,6 +31,8 @@ class Job:
     turn: bool = False
     lane: str | None = None
     lane_id: int | None = None
+    reason: str | None = None
+    parked: str | None = None
     effects: Effects | None = None
     syncs: list[tuple[Sync, int]] = field(default_factory=list)
 
@@ -50,9 +49,9 @@ class Job:
         return self.effects
 
     @property
-    def waits_in_lane(self) -> bool:
-        """Whether the command itself stays in its order's lane until its gaps close."""
-        return self.decided.answer.outcome == "waiting" and bool(self.decided.gaps)
+    def waits(self) -> bool:
+        """Whether the command itself is kept until something happens to its order, or makes one."""
+        return self.parked is not None or self.decided.number is not None
 
 
 @dataclass(slots=True)
@@ -65,10 +64,27 @@ class Batch:
     directory: Directory = field(default_factory=lambda: Directory.of([], []))
 
     def needs(self) -> list[Needs]:
-        """What the first copies need to know."""
-        return [
+        """What the first copies need to know, one for each, and after these their further needs."""
+        own = [
             TABLE[job.command.operation].needs(job.command, self.directory) for job in self.firsts
         ]
+        return own + [further for need in own for further in need.further]
+
+    def numbers(self, needs: Sequence[Needs]) -> set[UnknownNumber]:
+        """The order numbers that the first copies are about to give, from either side.
+
+        A command at its turn gives none: its order is there.
+        """
+        return {
+            UnknownNumber(*side, number)
+            for job, need in zip(self.firsts, needs, strict=False)
+            if not job.turn and job.command.partner is not None
+            for tenant_id, number in need.numbers
+            for side in (
+                (tenant_id, job.command.partner.id),
+                (job.command.partner.id, tenant_id),
+            )
+        }
 
     def entity_keys(self) -> list[str]:
         """The rows of reference data the first copies are about."""
@@ -108,65 +124,3 @@ def jobs_of(
         elif isinstance(each, Arrival):
             jobs.append(Job(each, found, turn=turn))
     return jobs, dead
-
-
-def decide_all(jobs: Sequence[Job], world: World, now: datetime) -> list[Job]:
-    """Decide one at a time on the working world: the second command sees what the first did.
-
-    The decided jobs: a command behind one of its lane that still waits is left for later.
-    """
-    decided: list[Job] = []
-    blocked: set[str] = set()
-    for job in jobs:
-        if job.lane in blocked:
-            continue
-        operation = TABLE[job.command.operation]
-        job.effects = operation.decide(job.command, world, now)
-        if _is_too_large(job):
-            code = Code.ORDER_TOO_LARGE
-            job.effects = Effects(refusals.refused(code, refusals.text(code)))
-        job.syncs = _apply(job, world)
-        if job.lane is not None and job.waits_in_lane:
-            blocked.add(job.lane)
-        decided.append(job)
-    return decided
-
-
-def _is_too_large(job: Job) -> bool:
-    """Whether a record this causes is larger than a topic takes (protocol §2).
-
-    A key's echo is longer than the key, by less than a hundred times: a small command is safe.
-    """
-    if len(job.arrival.record.value or b"") <= MAX_VALUE_BYTES // 100:
-        return False
-    effects = job.decided
-    sizes = [len(to_json(sync.members)) for sync in effects.syncs]
-    return max(sizes, default=0) > MAX_VALUE_BYTES or len(to_json(effects.answer.body)) > (
-        MAX_VALUE_BYTES
-    )
-
-
-def _apply(job: Job, world: World) -> list[tuple[Sync, int]]:
-    """Take the effects into the world; the sync records numbered per order and receiver."""
-    effects = job.decided
-    numbered: list[tuple[Sync, int]] = []
-    if effects.order is not None:
-        numbered = [(sync, _numbered(effects.order, sync)) for sync in effects.syncs]
-        world.put_order(effects.order)
-    if effects.upsert is not None:
-        reference.apply(world, effects.upsert)
-    if effects.supersedes is not None or effects.parent is not None:
-        key = reference.entity_key(job.command.operation, job.command.body)
-        world.waiting_upserts.pop(key, None)
-        if effects.parent is not None:
-            world.waiting_upserts[key] = job.identity
-    return numbered
-
-
-def _numbered(order: OrderState, sync: Sync) -> int:
-    """Counts one record more towards a side; the state is the decision's own, not the world's."""
-    if sync.receiver.id == order.destination_id:
-        order.destination_sequence += 1
-        return order.destination_sequence
-    order.origin_sequence += 1
-    return order.origin_sequence

@@ -23,12 +23,22 @@ SWEEP_SECONDS = 30.0
 
 
 class LaneLoop:
-    """Wakes who waited for closed gaps, page by page, and takes turns of runnable lanes."""
+    """Wakes who waited for closed gaps, page by page, and takes turns of runnable lanes.
+
+    It also ends what waited `wait_seconds` for an order number that nobody gave (K42).
+    """
 
     def __init__(
-        self, pool: Pool, dsn: str, *, service: str, clock: Callable[[], datetime] = now
+        self,
+        pool: Pool,
+        dsn: str,
+        *,
+        service: str,
+        wait_seconds: float = 900,
+        clock: Callable[[], datetime] = now,
     ) -> None:
         self._pool = pool
+        self._wait_seconds = wait_seconds
         self._listener = Listener(
             dsn, [lanes.CHANNEL], application_name=f"crossroads {service} lanes"
         )
@@ -49,12 +59,20 @@ class LaneLoop:
             done += 1
         return done
 
+    async def end_overdue(self) -> int:
+        """End what waited too long for a number that nobody gave; how many."""
+        ended = 0
+        while found := await self._turns.overdue(self._wait_seconds):
+            ended += found
+        return ended
+
     async def sweep(self) -> int:
         """Repair what should not exist: work that nobody flagged. How much; it must stay 0."""
         async with transaction(self._pool) as connection:
             repaired = await lanes.repair(connection)
             repaired += await gaps.close_overlooked(connection)
             await gaps.forget_unheld(connection)
+        repaired += await self._turns.overlooked()
         if repaired:
             LANES_REPAIRED_TOTAL.inc(repaired)
             log.error("runnable work had not been flagged", repaired=repaired)
@@ -66,6 +84,7 @@ class LaneLoop:
                 with attempt:
                     while not stop.is_set() and await self._step():
                         pass
+                    await self.end_overdue()
             await self._listener.wait(POLL_SECONDS)
 
     async def _step(self) -> int:

@@ -8,20 +8,23 @@ are stored at once. The stream feeds it batches, the lane loop feeds it woken co
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import asyncpg
 
 from services.commands import unforeseen
-from services.commands.batch import Batch, Identity, Job, decide_all, jobs_of, names_of
+from services.commands.batch import Batch, Identity, Job, jobs_of, names_of
+from services.commands.deciding import decide_all
 from services.commands.decode import Arrival, Dead, decode
+from services.commands.loading import Loaded
 from services.commands.storing import Storing
-from services.domain.world import World
+from services.commands.waits import Waits
 from services.kit.cloudevents import Record
 from services.kit.database import Connection
 from services.kit.errors import DatabaseAway
 from services.kit.stages import Stages
-from services.records import commands, directory, locks, master_data, orders, waiting_upserts
+from services.records import commands, directory, locks, numbers
 from services.records.commands import StoredAnswer
 from services.records.locks import LocksNeeded, Race, numbers_of
 
@@ -34,6 +37,14 @@ _ATTEMPTS = 8
 def now() -> datetime:
     """The time effects are stamped with."""
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The jobs that were decided, and the orders whose lanes got what had waited for a number."""
+
+    jobs: list[Job]
+    taken_over: set[str]
 
 
 class Pipeline:
@@ -63,14 +74,16 @@ class Pipeline:
     ) -> None:
         """Run the batch in a savepoint until nobody else's commit or lock came between."""
         first: Numbers = frozenset()
+        shared: Numbers = frozenset()
         for left in reversed(range(_ATTEMPTS)):
             try:
                 async with connection.transaction():
-                    await locks.take_exclusive(connection, first)
+                    await locks.take_both(connection, first, shared)
                     await self._run(connection, decoded, first)
                 return
             except LocksNeeded as needed:
                 first |= needed.numbers
+                shared |= needed.shared
                 if not left:
                     # Nobody's record is at fault: the stream backs off instead of blaming one.
                     raise DatabaseAway(
@@ -109,70 +122,57 @@ class Pipeline:
         batch: Batch,
         answers: dict[Identity, StoredAnswer],
         taken: Numbers,
-    ) -> list[Job]:
-        """Decide the batch's first copies and store everything; the decided jobs.
+    ) -> Decided:
+        """Decide the batch's first copies and store everything.
 
         `answers` are those already told to the batch's ids, `taken` the advisory numbers already
         held exclusively. Raises LocksNeeded where more of them are needed than can be had.
         """
         moment = self._clock()
-        entity_keys = batch.entity_keys()
-        taken |= await _take(connection, numbers_of(Race.SAME_ROW, entity_keys), taken)
+        loaded = Loaded(taken)
         with self._stages.stage("load"):
-            needs = batch.needs()
-            states = await orders.lock(
-                connection,
-                {order_id for need in needs for order_id in need.order_ids},
-                {number for need in needs for number in need.numbers},
-            )
-            waiting = await waiting_upserts.of_keys(connection, entity_keys)
+            await loaded.lock(connection, batch)
         while True:
             with self._stages.stage("load"):
-                world = World(batch.directory, await master_data.load(connection, needs))
-                for state in states:
-                    world.put_order(state)
-                world.waiting_upserts = {
-                    key: (row.tenant_id, row.command_id) for key, row in waiting.items()
-                }
+                world = await loaded.world(connection, batch)
             with self._stages.stage("decide"):
-                decided = decide_all(batch.firsts, world, moment)
-            lacking = _waited_for(decided) - taken
-            if not lacking:
+                waits = Waits(world, loaded.states, loaded.waiters)
+                jobs = decide_all(batch.firsts, world, waits, moment)
+            lacking, given = _waited_for(jobs) - loaded.taken, waits.given - loaded.given
+            if not lacking and not given:
                 break
-            # Races b and c: whoever might have made progress possible is waited out, and what it
-            # wrote is looked for again, in later statements.
-            taken |= await _take(connection, lacking, taken)
-            if entity_keys:
-                batch.directory = await directory.load(
-                    connection, names_of([job.arrival for job in batch.firsts])
-                )
-                needs = batch.needs()
+            # Races a, b and c: whoever might have made progress possible is waited out, and what
+            # it wrote is looked for again, in later statements.
+            await loaded.take(connection, lacking)
+            await loaded.give(connection, given)
+            await loaded.look_again(connection, batch, lacking)
         with self._stages.stage("store"):
+            batch.firsts = jobs
             storing = Storing(
                 self._service,
                 moment,
-                known_orders={state.id for state in states},
+                waits,
                 answers=answers,
-                waiting={(row.tenant_id, row.command_id): row for row in waiting.values()},
+                waiting={(row.tenant_id, row.command_id): row for row in loaded.waiting.values()},
             )
-            batch.firsts = decided
             await storing.store(connection, batch)
-        return decided
-
-
-async def _take(connection: Connection, wanted: Numbers, taken: Numbers) -> Numbers:
-    """Take what is not held yet without waiting; what was wanted."""
-    await locks.try_exclusive(connection, wanted - taken)
-    return wanted
+        return Decided(jobs, waits.taken_over)
 
 
 def _waited_for(jobs: Sequence[Job]) -> Numbers:
     """The numbers of everything these commands are about to wait for."""
     gaps: set[str] = set()
     parents: set[str] = set()
+    unknown = []
     for job in jobs:
         for gap in job.decided.gaps:
             gaps.update(gap.wake_on)
         if job.decided.parent is not None:
             parents.update(job.decided.parent.wake_on)
-    return numbers_of(Race.MAPPING_MISSING, gaps) | numbers_of(Race.PARENT_MISSING, parents)
+        if job.decided.number is not None and job.parked is None:
+            unknown.append(job.decided.number)
+    return (
+        numbers.locks_of(unknown)
+        | numbers_of(Race.MAPPING_MISSING, gaps)
+        | numbers_of(Race.PARENT_MISSING, parents)
+    )

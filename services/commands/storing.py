@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
@@ -13,15 +13,16 @@ from schemas.dump import iso_utc
 from services.commands import unforeseen
 from services.commands.batch import Batch, Identity, Job
 from services.commands.decode import Dead
+from services.commands.waits import Waits
 from services.domain import refusals
-from services.domain.effects import Answer, Gap
+from services.domain.effects import Answer, Gap, Sync
 from services.domain.tenants import Directory, Tenant
-from services.domain.world import OrderState
 from services.kit import outbox
 from services.kit.database import Connection
 from services.kit.metrics import COMMAND_DURATION_SECONDS, COMMANDS_TOTAL, DEAD_LETTERS_TOTAL
 from services.kit.outbox import OutgoingRow
 from services.records import (
+    blobs,
     commands,
     gaps,
     history,
@@ -31,6 +32,7 @@ from services.records import (
     numbers,
     orders,
     tallies,
+    timeline,
     waiting_upserts,
 )
 from services.records.commands import StoredAnswer
@@ -45,7 +47,6 @@ from services.records.waiting_upserts import WaitingUpsert
 class _Written:
     """Where an order's newest records stand among the outgoing rows."""
 
-    order: OrderState
     to_origin: int | None = None
     to_destination: int | None = None
 
@@ -54,18 +55,19 @@ class _Written:
 class Storing:
     """Turns a decided batch into rows. One of these per batch.
 
-    `known_orders` are those that have a row already, `answers` what the batch's ids were told
-    before, `waiting` the upserts that wait for rows this batch is about.
+    `waits` has the orders as they were loaded and as they are now, `answers` are what the batch's
+    ids were told before, `waiting` the upserts that wait for rows this batch is about.
     """
 
     service: str
     moment: datetime
-    known_orders: Collection[str]
+    waits: Waits
     answers: dict[Identity, StoredAnswer]
     waiting: Mapping[Identity, WaitingUpsert] = field(default_factory=dict)
     _texts: Texts = field(default_factory=Texts)
     _rows: list[OutgoingRow] = field(default_factory=list)
     _orders: dict[str, _Written] = field(default_factory=dict)
+    _syncs: dict[Identity, list[tuple[Sync, int, int]]] = field(default_factory=dict)
     _new: dict[Identity, StoredAnswer] = field(default_factory=dict)
     _newer: dict[Identity, StoredAnswer] = field(default_factory=dict)
     _result_rows: dict[Identity, int] = field(default_factory=dict)
@@ -81,12 +83,13 @@ class Storing:
         for dead in batch.dead:
             self._bury(dead, batch.directory)
         ids = await outbox.store(connection, self._rows)
-        await self._write_orders(connection, batch.firsts, ids)
+        await self._write_orders(connection, ids)
         await self._write_answers(connection, ids)
         # Waiters first: what they wait for may be an upsert of this very batch.
         await self._write_waits(connection, batch.firsts)
+        await self._write_pictures(connection, batch.firsts)
         await self._write_reference(connection, batch.firsts)
-        await self._write_history(connection, batch.firsts)
+        await self._write_history(connection, batch.firsts, ids)
         await tallies.add(connection, self.service, self._tallies)
 
     # -- outgoing records
@@ -95,13 +98,13 @@ class Storing:
         effects, command = job.decided, job.command
         cause = self._cause(job)
         if effects.order is not None:
-            written = self._orders.setdefault(effects.order.id, _Written(effects.order))
-            written.order = effects.order
+            written = self._orders.setdefault(effects.order.id, _Written())
             for sync, sequence in job.syncs:
                 if sync.receiver.id == effects.order.destination_id:
                     written.to_destination = len(self._rows)
                 else:
                     written.to_origin = len(self._rows)
+                self._syncs.setdefault(job.identity, []).append((sync, sequence, len(self._rows)))
                 self._rows.append(sync_row(cause, sync, effects.order.id, sequence, self._texts))
         told = self._told(effects.answer)
         before = self.answers.get(job.identity)
@@ -115,7 +118,7 @@ class Storing:
             *job.identity,
             job.arrival.fingerprint,
             command.operation,
-            None if effects.order is None else effects.order.id,
+            effects.order_id,
             told.outcome,
             told.http_status,
             told.code,
@@ -127,7 +130,11 @@ class Storing:
         )
         (self._new if before is None else self._newer)[job.identity] = answer
         self._result_rows[job.identity] = len(self._rows)
-        self._rows.append(result_row(cause, told, waited=before is not None))
+        row = result_row(cause, told, waited=before is not None)
+        if before is not None and before.order_id != effects.order_id:
+            # What was told before its order was known may lie in another shard.
+            row.after_id = before.waiting_id
+        self._rows.append(row)
 
     def _answer_copy(self, job: Job) -> None:
         """A further copy hears what the first was told, a reused id that it is taken (K32)."""
@@ -165,7 +172,6 @@ class Storing:
 
     def _cause(self, job: Job) -> Cause:
         command = job.command
-        order = None if job.effects is None else job.effects.order
         return Cause(
             tenant=command.caller,
             command_id=command.id,
@@ -174,7 +180,7 @@ class Storing:
             correlation_id=command.correlation_id,
             service=self.service,
             time=iso_utc(self.moment),
-            order_id=None if order is None else order.id,
+            order_id=None if job.effects is None else job.effects.order_id,
             traceparent=command.traceparent,
             tracestate=command.tracestate,
         )
@@ -255,41 +261,21 @@ class Storing:
         await waiting_upserts.wake(connection, tokens)
         await lanes.wake_workers(connection)
 
-    async def _write_orders(
-        self, connection: Connection, jobs: Iterable[Job], ids: list[int]
-    ) -> None:
-        parked = {
-            job.decided.order.id
-            for job in jobs
-            if job.decided.order is not None and job.waits_in_lane
-        }
-        for written in self._orders.values():
-            written.order.waiting = 1 if written.order.id in parked else 0
+    async def _write_orders(self, connection: Connection, ids: list[int]) -> None:
+        known, now = self.waits.before, self.waits.world.orders
+        changed = self._orders.keys() | self.waits.touched
         rows = [
-            (
-                written.order,
-                None if written.to_origin is None else ids[written.to_origin],
-                None if written.to_destination is None else ids[written.to_destination],
-            )
-            for written in self._orders.values()
+            (now[order_id], _id(ids, written.to_origin), _id(ids, written.to_destination))
+            for order_id in sorted(changed)
+            for written in [self._orders.get(order_id, _NOTHING)]
         ]
-        new = [row for row in rows if row[0].id not in self.known_orders]
-        await orders.insert(connection, new, self._texts)
-        known = [row for row in rows if row[0].id in self.known_orders]
-        await orders.update(connection, known, self._texts)
-        await self._take_over(connection, [row[0] for row in new])
-
-    async def _take_over(self, connection: Connection, new: list[OrderState]) -> None:
-        """Race a: what waits for these numbers, of either tenant, goes on behind the orders."""
-        wanted = [
-            (tenant_id, order.origin_number, order.id)
-            for order in new
-            for tenant_id in (order.origin_id, order.destination_id)
-        ]
-        tokens = [numbers.number_token(tenant_id, number) for tenant_id, number, _ in wanted]
-        await locks.take_shared(connection, numbers_of(Race.ORDER_UNKNOWN, tokens))
-        if await numbers.take_over(connection, wanted):
-            await lanes.wake_workers(connection)
+        await orders.insert(
+            connection, [row for row in rows if row[0].id not in known], self._texts
+        )
+        kept = (row for row in rows if row[0].id in known)
+        await orders.update(connection, kept, known, self._texts)
+        await numbers.take_over(connection, self.waits.moves, Code.LANE_BEHIND)
+        await lanes.flag(connection, self.waits.runnable())
 
     async def _write_answers(self, connection: Connection, ids: list[int]) -> None:
         for answers in (self._new, self._newer):
@@ -301,24 +287,22 @@ class Storing:
         await commands.update(connection, list(self._newer.values()))
 
     async def _write_waits(self, connection: Connection, jobs: list[Job]) -> None:
-        await lanes.park(
+        waiting = [job for job in jobs if job.waits]
+        for_numbers = any(job.parked is None for job in waiting)
+        counted = await numbers.counted(connection) if for_numbers else None
+        await lanes.park(connection, [_waiting(job, counted) for job in waiting if not job.turn])
+        again = {job.lane_id: job for job in waiting if job.lane_id is not None}
+        for lane_id, job in again.items():
+            if job.lane is None and job.parked is not None:
+                await numbers.take_over(connection, {lane_id: job.parked}, _code(job))
+        await lanes.say_why(
             connection,
-            [
-                Waiting(
-                    job.decided.order.id,
-                    *job.identity,
-                    job.command.operation,
-                    job.decided.answer.code or "",
-                    job.arrival.record,
-                )
-                for job in jobs
-                if job.decided.order is not None and job.waits_in_lane and not job.turn
-            ],
+            {lane_id: _code(job) for lane_id, job in again.items() if _code(job) != job.reason},
         )
         held: list[tuple[str, Gap]] = [
-            (job.decided.order.id, gap)
-            for job in jobs
-            if job.decided.order is not None
+            (job.parked, gap)
+            for job in waiting
+            if job.parked is not None
             for gap in job.decided.gaps
         ]
         await gaps.hold(connection, held)
@@ -336,16 +320,70 @@ class Storing:
             ],
         )
 
-    async def _write_history(self, connection: Connection, jobs: Iterable[Job]) -> None:
+    async def _write_pictures(self, connection: Connection, jobs: Iterable[Job]) -> None:
+        links = []
+        for job in jobs:
+            picture, order_id = job.decided.picture, job.decided.order_id
+            if picture is None or order_id is None:
+                continue
+            if picture.content is not None:
+                await blobs.store(connection, picture.blob, picture.content)
+            links.append((picture.blob.id, order_id))
+        await blobs.link(connection, links)
+
+    async def _write_history(
+        self, connection: Connection, jobs: Iterable[Job], ids: list[int]
+    ) -> None:
         logs, events = [], []
         for job in jobs:
             effects, (tenant_id, command_id) = job.decided, job.identity
-            order_id = None if effects.order is None else effects.order.id
+            order_id = effects.order_id
+            if _is_no_news(job):
+                continue
             logs += [(tenant_id, order_id, command_id, entry) for entry in effects.logs]
             if order_id is not None:
-                events += [(order_id, tenant_id, command_id, event) for event in effects.events]
+                records = [
+                    (sync, sequence, ids[at])
+                    for sync, sequence, at in self._syncs.get(job.identity, ())
+                ]
+                told = timeline.with_records(effects.events, records, waited=job.turn)
+                events += [(order_id, tenant_id, command_id, event) for event in told]
         await history.write_logs(connection, logs, self._texts)
         await history.write_events(connection, events)
+
+
+_NOTHING = _Written()
+
+
+def _id(ids: list[int], at: int | None) -> int | None:
+    return None if at is None else ids[at]
+
+
+def _code(job: Job) -> str:
+    return job.decided.answer.code or ""
+
+
+def _waiting(job: Job, counted: float | None) -> Waiting:
+    """A command as it is kept; of a number that was given meanwhile it is behind, in a lane."""
+    effects, parked = job.decided, job.parked
+    taken = effects.number is not None and parked is not None
+    return Waiting(
+        parked,
+        *job.identity,
+        job.command.operation,
+        Code.LANE_BEHIND if taken else _code(job),
+        job.arrival.record,
+        goes_first=effects.order is not None and effects.order.command_id == job.command.id,
+        number=effects.number if parked is None else None,
+        counted_from=counted if parked is None else None,
+    )
+
+
+def _is_no_news(job: Job) -> bool:
+    """Whether it goes on waiting for what it waited for; a create says itself what is new."""
+    effects = job.decided
+    waits_on = job.turn and job.waits and effects.order is None
+    return waits_on and job.reason == effects.answer.code
 
 
 _outcomes = cache(COMMANDS_TOTAL.labels)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias, TypeVar
 
 import asyncpg
 
+from schemas.codes import Code
 from services.commands import unforeseen
-from services.commands.batch import Batch, Identity, jobs_of, names_of
+from services.commands.batch import Batch, Identity, Job, jobs_of, names_of
 from services.commands.decode import Arrival, Dead, decode
 from services.commands.pipeline import Numbers, Pipeline
 from services.kit.cloudevents import Record
@@ -22,17 +24,20 @@ from services.kit.database import (
     transaction,
 )
 from services.kit.errors import DatabaseAway
-from services.records import commands, directory, gaps, lanes, locks, waiting_upserts
+from services.records import commands, directory, gaps, lanes, locks, numbers, waiting_upserts
 from services.records.locks import LocksNeeded
+from services.records.numbers import NumberTurn
 
 ORDERS_A_TURN = 100
 COMMANDS_A_LANE = 200
 UPSERTS_A_TURN = 200
+NUMBERS_A_TURN = 200
 _ATTEMPTS = 8
 
 # An order's id and the place of its lane's head, 0 where nothing stands in its lane.
 Head: TypeAlias = tuple[str, int]
-Key = TypeVar("Key", Head, Identity)
+Key = TypeVar("Key", Head, Identity, int)
+_Claim: TypeAlias = Callable[[Connection, int | None], Awaitable[list[NumberTurn]]]
 # A transaction over all that is runnable, or over one; it fills the list with what it claimed.
 _Turn: TypeAlias = Callable[[Numbers, Key | None, list[Key]], Awaitable[int]]
 _GiveUp: TypeAlias = Callable[[Connection, Key, Exception], Awaitable[None]]
@@ -56,6 +61,66 @@ class Turns:
     async def upserts(self) -> int:
         """One turn of upserts whose parents may have come; how many had one."""
         return await self._apart(self._upserts, self._fail_upsert)
+
+    async def overdue(self, seconds: float) -> int:
+        """End commands that waited `seconds` for a number nobody gave; how many (K42).
+
+        By the intake's clock: only time in which order-intake kept up with its input counts. An
+        order that is there all the same is not missed: the command goes on with it.
+        """
+
+        async def claim(connection: Connection, only: int | None) -> list[NumberTurn]:
+            return await numbers.claim_overdue(connection, seconds, NUMBERS_A_TURN, only)
+
+        return await self._numbers(claim, overdue=True)
+
+    async def overlooked(self) -> int:
+        """Take commands on whose number an order has all the same; how many. It must stay 0."""
+
+        async def claim(connection: Connection, only: int | None) -> list[NumberTurn]:
+            return await numbers.claim_known(connection, NUMBERS_A_TURN, only)
+
+        return await self._numbers(claim, overdue=False)
+
+    async def _numbers(self, claim: _Claim, *, overdue: bool) -> int:
+        async def turn(first: Numbers, only: int | None, claimed: list[int]) -> int:
+            async with transaction(self._pool) as connection:
+                await locks.take_exclusive(connection, first)
+                waiters = await claim(connection, only)
+                claimed[:] = [waiter.lane_id for waiter in waiters]
+                if waiters:
+                    await self._look_again(connection, waiters, first, overdue=overdue)
+                return len(waiters)
+
+        async def give_up(connection: Connection, lane_id: int, error: Exception) -> None:
+            for waiter in await claim(connection, lane_id):
+                try:
+                    await locks.try_exclusive(connection, numbers.locks_of([waiter.number]))
+                except LocksNeeded:
+                    return  # somebody may be giving its number: it is met again
+                moment = self._clock()
+                await unforeseen.fail_waiter(connection, self._service, waiter, error, moment)
+
+        return await self._apart(turn, give_up)
+
+    async def _look_again(
+        self,
+        connection: Connection,
+        waiters: Sequence[NumberTurn],
+        first: Numbers,
+        *,
+        overdue: bool,
+    ) -> None:
+        """Decide commands again under the locks of race a: nobody gives their numbers meanwhile."""
+        wanted = numbers.locks_of(waiter.number for waiter in waiters)
+        await locks.try_exclusive(connection, wanted - first)
+        batch = await _batch_of(connection, [waiter.record for waiter in waiters])
+        for job, waiter in zip(batch.firsts, waiters, strict=True):
+            job.command = replace(job.command, overdue=overdue)
+            job.lane_id, job.reason = waiter.lane_id, Code.LANE_ORDER_UNKNOWN
+        answers = await commands.known(connection, (job.identity for job in batch.firsts))
+        decided = await self._pipeline.decide_and_store(connection, batch, answers, first | wanted)
+        await lanes.leave(connection, _gone(decided.jobs))
 
     async def _apart(self, turn: _Turn[Key], give_up: _GiveUp[Key]) -> int:
         """A turn of all that is runnable; where it fails unforeseen, of each by itself.
@@ -132,17 +197,15 @@ class Turns:
                 return 0
             batch = await _batch_of(connection, [turn.record for turn in turns])
             for job, turn in zip(batch.firsts, turns, strict=True):
-                job.lane, job.lane_id = turn.order_id, turn.lane_id
+                job.command = replace(job.command, lane=turn.order_id)
+                job.lane, job.lane_id, job.reason = turn.order_id, turn.lane_id, turn.reason
             answers = await commands.known(connection, (job.identity for job in batch.firsts))
             emptied = await gaps.release(connection, ids)
-            jobs = await self._pipeline.decide_and_store(connection, batch, answers, first)
-            left = {job.lane for job in jobs if job.waits_in_lane}
-            await lanes.leave(
-                connection,
-                [job.lane_id for job in jobs if job.lane_id and not job.waits_in_lane],
-            )
+            decided = await self._pipeline.decide_and_store(connection, batch, answers, first)
+            left = {job.lane for job in decided.jobs if job.waits}
+            await lanes.leave(connection, _gone(decided.jobs))
             full = _full_lanes([turn.order_id for turn in turns], each)
-            await lanes.settle(connection, ids, full - left)
+            await lanes.settle(connection, ids, (full - left) | decided.taken_over)
             await gaps.forget(connection, emptied)
             return len(ids)
 
@@ -155,9 +218,9 @@ class Turns:
                 return 0
             batch = await _batch_of(connection, [upsert.record for upsert in upserts])
             answers = await commands.known(connection, (job.identity for job in batch.firsts))
-            jobs = await self._pipeline.decide_and_store(connection, batch, answers, first)
+            decided = await self._pipeline.decide_and_store(connection, batch, answers, first)
             await waiting_upserts.leave(
-                connection, [job.identity for job in jobs if job.decided.parent is None]
+                connection, [job.identity for job in decided.jobs if job.decided.parent is None]
             )
             return len(upserts)
 
@@ -175,6 +238,11 @@ async def _batch_of(connection: Connection, records: Sequence[Record]) -> Batch:
     if dead:
         raise AssertionError(f"a command that was accepted does not read: {dead[0].reason}")
     return Batch(firsts=jobs, directory=named)
+
+
+def _gone(jobs: Sequence[Job]) -> list[int]:
+    """Where those stood that wait no longer."""
+    return [job.lane_id for job in jobs if job.lane_id is not None and not job.waits]
 
 
 def _heads(order_ids: Sequence[str], turns: Sequence[lanes.Turn]) -> list[Head]:

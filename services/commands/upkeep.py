@@ -12,7 +12,7 @@ import structlog
 
 from services.kit.database import Session, open_session, while_away
 from services.kit.settings import Settings
-from services.records import months, retention
+from services.records import blobs, months, retention
 
 log = structlog.get_logger()
 
@@ -30,6 +30,7 @@ class Done:
     dropped: list[str] = field(default_factory=list)
     commands: int = 0
     faults: int = 0
+    pictures: int = 0
 
 
 class Upkeep:
@@ -76,6 +77,7 @@ class Upkeep:
             done.made = await months.ensure(session)
             await self._forget_commands(session, stopped, done)
             done.faults = await retention.forget_faults(session)
+            await self._forget_pictures(session, stopped, done)
             await self._drop_months(session, stopped, done)
         finally:
             await session.close()
@@ -86,6 +88,7 @@ class Upkeep:
                 partitions_dropped=done.dropped,
                 commands_forgotten=done.commands,
                 faults_forgotten=done.faults,
+                pictures_forgotten=done.pictures,
             )
         return done
 
@@ -100,6 +103,15 @@ class Upkeep:
             place = page.last
             if place is not None:
                 await asyncio.sleep((time.monotonic() - began) * _REST_SHARE)
+
+    async def _forget_pictures(
+        self, session: Session, stopped: Callable[[], bool], done: Done
+    ) -> None:
+        while not stopped():
+            forgotten = await blobs.forget_page(session)
+            done.pictures += forgotten
+            if not forgotten:
+                return
 
     async def _drop_months(self, session: Session, stopped: Callable[[], bool], done: Done) -> None:
         for name in await retention.old_months(session, keep=self._history_months):

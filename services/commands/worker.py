@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 
 from starlette.routing import BaseRoute
 
-from schemas.topics import SLUG
+from schemas.topics import ORDERS, SLUG
 from services.commands.asyncapi import asyncapi_routes
 from services.commands.gauges import Gauges
+from services.commands.intake_clock import IntakeClock
 from services.commands.lane_loop import LaneLoop
 from services.commands.pipeline import Pipeline
 from services.commands.upkeep import Upkeep
@@ -55,10 +56,17 @@ async def worker(
             title=base,
             description=summary,
         )
-        lanes = LaneLoop(pool, settings.database_url, service=service)
+        lanes = LaneLoop(
+            pool,
+            settings.database_url,
+            service=service,
+            wait_seconds=settings.lane_wait_seconds,
+        )
         watch: dict[str, Work] = {}
         if tells:
             watch = {"gauges": Gauges(pool).run, "upkeep": Upkeep.of(settings).run}
+        if base == ORDERS:
+            watch["clock"] = IntakeClock(pool, stream, settings, topic_pattern(base)).run
         yield Parts(
             work={"stream": stream.run, "lanes": lanes.run, **watch, **(work or {})},
             checks={"stream": stream.ready},

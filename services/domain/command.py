@@ -18,6 +18,10 @@ class Command:
     `derive(*parts)` gives 24 hex characters that are the same whenever this command is decided
     again (R017): `derive("order")` is the id of the order it creates. `raw` is the parsed JSON that
     was read, for the order of errors in it (K28); decisions look at `body` alone.
+
+    A command that waited is decided again with the order in whose lane its turn has come in `lane`:
+    that order is meant, whatever else its number fits by now, and nothing stands before it. With
+    `overdue` its wait for a number nobody gave is over: an order that is still unknown is refused.
     """
 
     operation: str
@@ -35,6 +39,8 @@ class Command:
     traceparent: str | None = None
     tracestate: str | None = None
     raw: Any = None
+    lane: str | None = None
+    overdue: bool = False
 
     @property
     def body(self) -> dict[str, Any]:

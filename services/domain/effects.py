@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.domain.tenants import Pair, Tenant
-from services.domain.world import Mapping, MasterRecord, OrderState
+from services.domain.world import Blob, Mapping, MasterRecord, OrderState
 
 
 @dataclass(slots=True)
@@ -74,12 +74,46 @@ class ParentMissing:
     wake_on: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownNumber:
+    """No order of these two tenants has this number yet (K42): what the command waits for (race a).
+
+    `tenant_id` is the caller, `partner_id` the other tenant it named. The order that takes the
+    command over is one of these two tenants, in either direction, to which either side gives the
+    number. The command is kept as received, by (tenant id, number), until that order's creation or
+    numbering takes it, or its deadline passes; then it is decided again, with the order's id in
+    `Command.lane` or with `Command.overdue`.
+    """
+
+    tenant_id: str
+    partner_id: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that an order refers to from now on: both its tenants may read it.
+
+    `content` are the bytes to store under the blob's id where the command brought them itself, None
+    where they are stored already.
+    """
+
+    blob: Blob
+    content: bytes | None
+
+
 @dataclass(slots=True)
 class Effects:
     """All that one command causes.
 
-    `order` is the order as it becomes (new or changed), never the very state the world holds. With
-    an answer that waits, `gaps` or `parent` says what for, and the command is kept as received.
+    `order` is the order as it becomes (new or changed), never the very state the world holds; its
+    documents are the same objects as before where nothing in them changed. `about` is the order the
+    command was found to mean where it does not change it: a refusal, a repeat, a wait.
+
+    With an answer that waits, exactly one of these says what for, and the command is kept as
+    received: `in_lane`, the lane of the order itself, as its head or behind what stands there,
+    whose `gaps` are registered for the order; `number`; `parent`; or none of them, for an order
+    that waits for acceptance and is no command in a lane.
     `supersedes` names a waiting upsert (tenant id, command id) that this one ends.
     """
 
@@ -92,3 +126,12 @@ class Effects:
     upsert: Upsert | None = None
     parent: ParentMissing | None = None
     supersedes: tuple[str, str, Answer] | None = None
+    about: str | None = None
+    in_lane: bool = False
+    number: UnknownNumber | None = None
+    picture: Picture | None = None
+
+    @property
+    def order_id(self) -> str | None:
+        """The order all of this is about, changed or not; None where none is known."""
+        return self.about if self.order is None else self.order.id

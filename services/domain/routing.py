@@ -19,13 +19,17 @@ def of_order(pair: Pair, origin_system: str | None, origin_instance: str | None)
 # The same for all that two tenants exchange: a batch makes, and writes, it once.
 @lru_cache(maxsize=4096)
 def between(
-    sender: Tenant, system: System | None, instance: Instance | None, pair: Pair | None
+    sender: Tenant,
+    system: System | None,
+    instance: Instance | None,
+    pair: Pair | None,
+    origin_system: str | None = None,
 ) -> Routing:
     """A message of `sender` to the other tenant of the pair; nobody's without a pair.
 
     Towards the destination it goes to the pair's system and instance, else to the primary system
-    and its first instance; towards the origin to the primary system, no instance. What is returned
-    is shared: never change it.
+    and its first instance; towards the origin to `origin_system`, the one its order came from, else
+    to the primary system, no instance. What is returned is shared: never change it.
     """
     receiver: Tenant | None = None
     to_system: System | None = None
@@ -35,7 +39,7 @@ def between(
         to_system, to_instance = destination_of(pair)
     elif pair is not None:
         receiver = pair.origin
-        to_system = receiver.system(None)
+        to_system = receiver.system(origin_system) or receiver.system(None)
     return {
         "origin_tenant_id": sender.id,
         "origin_tenant_name": sender.name,

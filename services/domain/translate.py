@@ -61,7 +61,7 @@ def translate(
     master: MasterData, origin: Side, destination: Side, body: Members[str, Any]
 ) -> Translation:
     """Translate an order whose static rules hold. Never raises for what is missing."""
-    return _Translator(master, origin, destination).order(body)
+    return Translator(master, origin, destination).order(body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,12 @@ class _Part:
 
 
 @dataclass(slots=True)
-class _Translator:
+class Translator:
+    """From one side's words to the other's, with all that was found missing on the way.
+
+    `origin` is the side whose words are given: the caller's, where a paper of an order is read.
+    """
+
     master: MasterData
     origin: Side
     destination: Side
@@ -124,9 +129,9 @@ class _Translator:
         if part is None:
             part = self.master.memo[named] = self._part(*given)
         for gap in part.origin_gaps:
-            _register(self.origin_gaps, gap)
+            register(self.origin_gaps, gap)
         for gap in part.destination_gaps:
-            _register(self.destination_gaps, gap)
+            register(self.destination_gaps, gap)
         volume, extra_data = drop["volume"], drop.get("extra_data") or {}
         return [
             {
@@ -145,7 +150,7 @@ class _Translator:
         product: Members[str, Any] | None,
         loads: Sequence[Members[str, Any]],
     ) -> _Part:
-        alone = _Translator(self.master, self.origin, self.destination)
+        alone = Translator(self.master, self.origin, self.destination)
         words = None if product is None else alone.key(PRODUCT, product)
         place = alone.site(site, words)
         supply = [alone.load(load) for load in loads]
@@ -206,9 +211,9 @@ class _Translator:
         if words is None:
             words = self.master.memo[named] = self._look_up(entity, key)
         if words.origin_gap is not None:
-            _register(self.origin_gaps, words.origin_gap)
+            register(self.origin_gaps, words.origin_gap)
         if words.destination_gap is not None:
-            _register(self.destination_gaps, words.destination_gap)
+            register(self.destination_gaps, words.destination_gap)
         return words
 
     def site(self, key: Members[str, Any], product: Words | None) -> Wordings:
@@ -256,7 +261,7 @@ class _Translator:
         if product is not None and product.found is not None and product.found.mapping is not None:
             tokens.append(own_token(product.found.mapping))
         gap = self.origin.gap(TANK, missing.kind, key, f"tank '{key}' (by {missing.kind})", *tokens)
-        _register(self.origin_gaps, gap)
+        register(self.origin_gaps, gap)
 
     def _tank_not_called(self, site: Found, target: Mapping, tank_goid: str) -> None:
         key = tanks.gap_key(target, site.record, tank_goid)
@@ -267,11 +272,11 @@ class _Translator:
         if site.mapping is not None:
             tokens.append(own_token(site.mapping))
         gap = self.destination.gap(TANK, "tank_goid", key, f"tank '{key}'", *tokens)
-        _register(self.destination_gaps, gap)
+        register(self.destination_gaps, gap)
 
 
-def _register(gaps: dict[tuple[str, str, str], Gap], gap: Gap) -> None:
-    """Add a gap; of two with one key the tokens are put together."""
+def register(gaps: dict[tuple[str, str, str], Gap], gap: Gap) -> None:
+    """Add a gap to those of one side; of two with one key the tokens are put together."""
     key = (gap.entity, gap.kind, gap.key)
     before = gaps.get(key)
     if before is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.dump import iso_utc
 from services.domain import routing, status
-from services.domain.tenants import Directory, Pair
+from services.domain.tenants import Directory, Pair, Tenant
 from services.domain.world import OrderState
 
 Document = dict[str, Any]
@@ -26,17 +26,19 @@ def order_document(
     pair = directory.pair(origin, destination) or Pair("", origin, destination)
     # K20: the destination hauls for the origin, unless the hauler itself created the order.
     hauler, client = (origin, destination) if order.created_by_hauler else (destination, origin)
+    hauled_by, hauled_by_id = _hauled_by(order, hauler, client)
+    trip = order.trip
     return {
         "_id": order.id,
         "status": status.of(order),
         "failed_at_step": status.failed_at_step(order),
         "progression_state": status.progression_state(order.progress),
         "trip_status": order.progress,
-        "eta": None,
-        "delivery_eta": None,
-        "assigned_to": None,
-        "hauled_by": hauler.name,
-        "hauled_by_id": hauler.id,
+        "eta": None if trip is None else trip["eta"],
+        "delivery_eta": None if trip is None else trip["delivery_eta"],
+        "assigned_to": None if trip is None else trip["assigned_to"],
+        "hauled_by": hauled_by,
+        "hauled_by_id": hauled_by_id,
         "hauled_for": client.name,
         "hauled_for_id": client.id,
         "units": order.units,
@@ -48,6 +50,18 @@ def order_document(
         "updated_at": iso_utc(order.updated_at),
         "order": own_view(order, tenant_ids),
     }
+
+
+def _hauled_by(order: OrderState, hauler: Tenant, client: Tenant) -> tuple[str, str | None]:
+    """Name and tenant id of who hauls: who was named last by a status, else the hauler (K20, K26).
+
+    Somebody who is neither side of the order has a name alone.
+    """
+    named = None if order.trip is None else order.trip["hauled_by"]
+    for tenant in (hauler, client):
+        if named is None or named in (tenant.name, tenant.slug):
+            return tenant.name, tenant.id
+    return named or hauler.name, None
 
 
 def own_view(order: OrderState, tenant_ids: Collection[str]) -> Document | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping as Members
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypedDict
 
 from services.domain.tenants import Directory
 
@@ -80,7 +81,13 @@ class Needs:
     """The keys, numbers and ids a command must know before it is decided.
 
     `keys` are mapping keys as read, each with its entity, in the caller's `scope`; whatever they
-    lead to is loaded with its mappings in `towards` as well. `numbers` are (tenant id, number).
+    lead to is loaded with its mappings in `towards` as well. `numbers` are (tenant id, number) of
+    orders that tenant created. `addresses` are (tenant id, number) as K34 reads a number: every
+    order of the tenant's pairs, whichever side it is and whichever side gave the number.
+
+    `further` are needs of the same command in other systems, where it is not known before its order
+    is which of them give its keys their meaning; they are loaded as if they were commands' own, and
+    have no `further` of theirs. `blobs` are ids of stored pictures.
     """
 
     scope: Scope | None = None
@@ -90,6 +97,44 @@ class Needs:
     mapping_keys: set[tuple[str, str, str, str]] = field(default_factory=set)
     order_ids: set[str] = field(default_factory=set)
     numbers: set[tuple[str, str]] = field(default_factory=set)
+    addresses: set[tuple[str, str]] = field(default_factory=set)
+    further: tuple[Needs, ...] = ()
+    blobs: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A stored picture: who stored it, its type by its bytes, its size in bytes, SHA-256 in hex."""
+
+    id: str
+    tenant_id: str
+    media_type: str
+    size: int
+    sha256: str
+
+
+class Lasting(TypedDict):
+    """What an update leaves as it was where it says nothing of it: the last values given (K26).
+
+    Times are UTC texts; `hauled_by` is the last explicit one.
+    """
+
+    eta: str | None
+    delivery_eta: str | None
+    assigned_to: str | None
+    hauled_by: str | None
+
+
+class Trip(Lasting):
+    """What is known of an order's trip beside its latest status (K26); one JSON document.
+
+    `actual` and `accepted_at` are those of the newest update, `completed` is that of `complete`, in
+    the master data's words, to know a repeat by (K33).
+    """
+
+    actual: str | None
+    accepted_at: str
+    completed: dict[str, Any] | None
 
 
 class MasterData:
@@ -174,6 +219,9 @@ class OrderState:
     destination_mapped); `delivery` unsent, requested, sent, canceled or failed; `receipt` none,
     received, accepted, rejected or failed; `progress` no_progress or the latest progress status.
     `delivered` says whether the newest record towards each side was acknowledged.
+
+    `waiting` is how many commands stand in the order's lane, `trip` is None until the first status
+    update. The documents are never changed in place: one that is another object was changed.
     """
 
     id: str
@@ -204,6 +252,14 @@ class OrderState:
     destination_sequence: int = 0
     waiting: int = 0
     delivered: bool = True
+    trip: Trip | None = None
+
+    def copied(self) -> OrderState:
+        """A state of its own with the same documents, for less than `dataclasses.replace` costs."""
+        return OrderState(*_members(self))
+
+
+_members = attrgetter(*(each.name for each in fields(OrderState)))
 
 
 @dataclass(slots=True)
@@ -211,20 +267,37 @@ class World:
     """Everything the commands of a batch were found to need, and what they have changed so far.
 
     `waiting_upserts` maps the entity key of an upsert that waits to its (tenant id, command id).
+    `blobs` are the stored pictures that were asked for, by id.
     """
 
     directory: Directory
     master: MasterData
     orders: dict[str, OrderState] = field(default_factory=dict)
     waiting_upserts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    blobs: dict[str, Blob] = field(default_factory=dict)
     _numbers: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    _addresses: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     def put_order(self, order: OrderState) -> None:
         """Add an order, or replace it by what it became."""
         self.orders[order.id] = order
         self._numbers[(order.origin_id, order.destination_id, order.origin_number)] = order.id
+        self._address(order.id, order.origin_id, order.origin_number)
+        self._address(order.id, order.destination_id, order.origin_number)
+        if order.destination_number is not None:
+            self._address(order.id, order.origin_id, order.destination_number)
+            self._address(order.id, order.destination_id, order.destination_number)
 
     def order_numbered(self, origin_id: str, destination_id: str, number: str) -> OrderState | None:
         """The order of this pair that its origin gave this number (K36)."""
         order_id = self._numbers.get((origin_id, destination_id, number))
         return None if order_id is None else self.orders[order_id]
+
+    def orders_called(self, tenant_id: str, number: str) -> list[OrderState]:
+        """The orders of this tenant's pairs that either side calls by this number (K34)."""
+        return [self.orders[each] for each in self._addresses.get((tenant_id, number), ())]
+
+    def _address(self, order_id: str, tenant_id: str, number: str) -> None:
+        known = self._addresses.setdefault((tenant_id, number), [])
+        if order_id not in known:
+            known.append(order_id)

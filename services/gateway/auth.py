@@ -26,7 +26,7 @@ async def token(request: Request) -> Response:
     where the form lacks something.
     """
     hub = hub_of(request)
-    form = _form(await take_body(request, _MAX_FORM_BYTES))
+    form = _form(await take_body(request, hub.patience, _MAX_FORM_BYTES))
     errors = []
     if form.get("grant_type") not in GRANTS:
         msg = "The grant type is client_credentials or password"

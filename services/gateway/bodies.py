@@ -1,27 +1,74 @@
-"""Request bodies: taken in within their limit and read as JSON (K31)."""
+"""Request bodies: taken in within their limits of size and time, and read as JSON (K31)."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 
-from services.gateway.problems import Problem, entry, too_large
+from services.gateway.problems import Problem, entry, too_large, too_slow
 from services.kit import jsonlimits
 from services.kit.cloudevents import Unreadable
 
 
-async def take_body(request: Request, limit: int = jsonlimits.MAX_BYTES) -> bytes:
-    """The whole body, at most `limit` bytes. Raises Problem 413 without reading on."""
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a body may take, in seconds: between two pieces, and from the first to the last.
+
+    A picture comes from a cab with a poor connection and has a time of its own.
+    """
+
+    silent: float = 15.0
+    body: float = 60.0
+    picture: float = 300.0
+
+
+async def receive(
+    request: Request,
+    take: Callable[[bytes], Awaitable[None]],
+    *,
+    limit: int,
+    silent: float,
+    seconds: float,
+) -> None:
+    """Hand over the body piece by piece as it comes.
+
+    Raises Problem 413 as soon as more than `limit` bytes are announced or there, and 408 after
+    `silent` seconds without a piece or when the whole takes longer than `seconds`.
+    """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise too_large(limit)
-    chunks: list[bytes] = []
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + seconds
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise too_large(limit)
-        chunks.append(chunk)
-    return b"".join(chunks)
+    clock = asyncio.timeout_at(min(ends, loop.time() + silent))
+    try:
+        async with clock:
+            async for piece in request.stream():
+                size += len(piece)
+                if size > limit:
+                    raise too_large(limit)
+                await take(piece)
+                clock.reschedule(min(ends, loop.time() + silent))
+    except TimeoutError:
+        if clock.expired():
+            raise too_slow() from None
+        raise
+
+
+async def take_body(
+    request: Request, patience: Patience, limit: int = jsonlimits.MAX_BYTES
+) -> bytes:
+    """The whole body, at most `limit` bytes. Raises Problem 413 and 408 without reading on."""
+    pieces: list[bytes] = []
+
+    async def take(piece: bytes) -> None:
+        pieces.append(piece)
+
+    await receive(request, take, limit=limit, silent=patience.silent, seconds=patience.body)
+    return b"".join(pieces)
 
 
 def parse_body(body: bytes) -> Any:

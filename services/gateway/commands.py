@@ -1,7 +1,7 @@
 """A command over HTTP: read, refused at the edge or produced, and answered when it may be (X11)."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -32,22 +32,28 @@ PENDING = "The order was accepted and is being processed."
 TENANT_NEEDED = "The credential acts for several tenants: name one of them"
 
 
+def _nothing(_: dict[str, Any]) -> dict[str, Any] | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class CommandRoute:
     """How one operation is taken over HTTP.
 
     `problems` are the operation's rules that need no world, with the reading's and the headers'
-    errors; `key` is the record's key; `as_read` shapes the request for a `pending` answer (K41).
+    errors; `key` is the record's key. Of an answer that is `pending`, `pending` is the message and
+    `as_read` shapes the request for its `order` (K41).
     """
 
     operation: Operation
     problems: Callable[[Command], Sequence[ErrorEntry]]
     key: Callable[[dict[str, Any]], str]
-    as_read: Callable[[dict[str, Any]], dict[str, Any] | None]
+    as_read: Callable[[dict[str, Any]], dict[str, Any] | None] = _nothing
+    pending: str = PENDING
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """What is known of a request besides its body; `tenant` is None where one must be named."""
 
     hub: Hub
@@ -63,17 +69,27 @@ async def take(request: Request, route: CommandRoute) -> Response:
 
     Raises Problem for what ends a request before it is a command, and BrokerAway.
     """
+    asked = await asked_by(request, route)
+    body = await take_body(request, asked.hub.patience)
+    with asked.hub.room.taken(len(body)):
+        return await answered(asked, await command_of(asked, body))
+
+
+async def asked_by(request: Request, route: CommandRoute) -> Asked:
+    """Who asks, and how. Raises Problem for who may not."""
     hub = hub_of(request)
     credential = await admit(request, hub, route.operation.scope)
     headers = read_headers(request.scope)
     tenant = acting_tenant(credential, headers.tenant)
-    asked = _Asked(hub, route, credential, tenant, headers, request.state.correlation_id)
-    body = await take_body(request)
-    with hub.room.taken(len(body)):
-        command = await _read(asked, body)
-        await hub.sender.send([command])
-        found = await hub.board.wait(wanted_of(command), headers.preferences.wait)
-        response = _pending(route, command) if found is None else told(found)
+    return Asked(hub, route, credential, tenant, headers, request.state.correlation_id)
+
+
+async def answered(asked: Asked, command: OutgoingCommand) -> Response:
+    """Produce a command and answer it."""
+    hub = asked.hub
+    await hub.sender.send([command])
+    found = await hub.board.wait(wanted_of(command), asked.headers.preferences.wait)
+    response = _pending(asked.route, command) if found is None else told(found)
     # A caller that gave no key can send the same command again with the one it was given.
     response.headers[IDEMPOTENCY_KEY] = command.id
     return response
@@ -92,13 +108,20 @@ def told(found: TellableAnswer) -> Response:
     return answer(found.http_status, found.body)
 
 
-async def _read(asked: _Asked, body: bytes) -> OutgoingCommand:
-    """The command to produce. Raises Problem 422 with all that is wrong at once (K28)."""
+async def command_of(
+    asked: Asked, body: bytes, further: Sequence[ErrorEntry] = ()
+) -> OutgoingCommand:
+    """The command to produce, with `body` as its value.
+
+    Raises Problem 422 with all that is wrong at once (K28), `further` among it: what was found out
+    about a request whose body is not this value.
+    """
     headers, tenant, operation = asked.headers, asked.tenant, asked.route.operation
     raw = parse_body(body)
-    found = read(_document(operation), raw, strict=headers.preferences.strict)
-    if tenant is None or headers.errors or headers.partner is None or found.errors:
-        raise Problem(422, await _errors(asked, raw, found))
+    found = read(document_of(operation), raw, strict=headers.preferences.strict)
+    wrong = headers.errors or found.errors or further
+    if tenant is None or headers.partner is None or wrong:
+        raise Problem(422, await _errors(asked, raw, found, further))
     return OutgoingCommand(
         topic=str(operation.base),
         type=str(operation.type),
@@ -117,7 +140,9 @@ async def _read(asked: _Asked, body: bytes) -> OutgoingCommand:
     )
 
 
-async def _errors(asked: _Asked, raw: Any, found: Reading) -> list[ErrorEntry]:
+async def _errors(
+    asked: Asked, raw: Any, found: Reading, further: Iterable[ErrorEntry]
+) -> list[ErrorEntry]:
     """Every error of a request that is refused here, those of the rules with them."""
     headers, tenant = asked.headers, asked.tenant
     caller = tenant or asked.credential.tenants[0]
@@ -139,7 +164,7 @@ async def _errors(asked: _Asked, raw: Any, found: Reading) -> list[ErrorEntry]:
         derive=lambda *_: "",
         raw=raw,
     )
-    errors = [*headers.errors, *asked.route.problems(command)]
+    errors = [*headers.errors, *asked.route.problems(command), *further]
     if tenant is None:
         # Whose systems are meant is not known yet.
         errors = [each for each in errors if not _of_callers_system(each)]
@@ -151,7 +176,8 @@ def _of_callers_system(error: ErrorEntry) -> bool:
     return error["loc"] in (["header", ORIGIN_SYSTEM], ["header", ORIGIN_INSTANCE])
 
 
-def _document(operation: Operation) -> Any:
+def document_of(operation: Operation) -> Any:
+    """The document of an operation that has one."""
     if operation.document is None:
         raise TypeError(f"{operation.name} has no document")
     return operation.document
@@ -159,9 +185,9 @@ def _document(operation: Operation) -> Any:
 
 def _pending(route: CommandRoute, command: OutgoingCommand) -> Response:
     # Read a second time: what waits keeps the bytes and not the parsed document.
-    found = read(_document(route.operation), parse_body(command.value))
+    found = read(document_of(route.operation), parse_body(command.value))
     unknown = ignored(found)
-    message = PENDING if unknown is None else f"{PENDING} {unknown}"
+    message = route.pending if unknown is None else f"{route.pending} {unknown}"
     members: dict[str, Any] = dict.fromkeys(route.operation.adds)
     if "order" in members:
         members["order"] = route.as_read(found.wellformed)

@@ -8,6 +8,7 @@ import asyncpg
 from starlette.requests import Request
 
 from services.gateway.board import AnswerBoard, Look, Room
+from services.gateway.bodies import Patience
 from services.gateway.rates import Rates
 from services.gateway.sending import Sender
 from services.kit.database import Connection, Pool, is_away
@@ -16,11 +17,16 @@ from services.records import answers, credentials
 from services.records.answers import TellableAnswer, Wanted
 
 _ACQUIRE_SECONDS = 5.0
+# Pictures that are taken in at once; each may need 10 MiB of temporary space.
+MOST_PICTURES = 32
 
 
 @dataclass(slots=True)
 class Hub:
-    """The gateway's connections and its callers; `reading` may be a replica's pool."""
+    """The gateway's connections and its callers; `reading` may be a replica's pool.
+
+    `pictures` is the room for those that are being taken in.
+    """
 
     pool: Pool
     reading: Pool
@@ -28,6 +34,8 @@ class Hub:
     board: AnswerBoard
     rates: Rates
     room: Room = field(default_factory=Room)
+    pictures: Room = field(default_factory=lambda: Room(callers=MOST_PICTURES))
+    patience: Patience = field(default_factory=Patience)
     _token_key: bytes | None = None
 
     async def token_key(self, connection: Connection) -> bytes:

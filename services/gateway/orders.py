@@ -1,4 +1,4 @@
-"""order/create and order/get (R001, R086-R090, K08, K34)."""
+"""order/create, order/get and an order's timeline (R001, R086-R090, K08, K34)."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from whenever import SkippedTime, TimeZoneNotFoundError
 
+from schemas.dump import iso_utc
 from schemas.errors import ErrorEntry
 from schemas.operations import operation
 from schemas.orders import GET_ORDER
@@ -15,7 +16,7 @@ from services.domain.effects import Answer
 from services.domain.mapping import Side
 from services.domain.operations import create
 from services.domain.operations import get as lookup
-from services.domain.tenants import Tenant
+from services.domain.tenants import Directory, Tenant
 from services.domain.translate import translate
 from services.domain.world import MasterData
 from services.gateway.bodies import parse_body, take_body
@@ -25,6 +26,8 @@ from services.gateway.headers import read_headers
 from services.gateway.hub import hub_of, reading
 from services.gateway.problems import Problem, answer
 from services.records import directory, orders
+from services.records import timeline as history
+from services.records.timeline import Line
 
 # No tenant has it: a partner nobody knows is looked for like any other (guarantee 6).
 _NOBODY = "-"
@@ -61,7 +64,7 @@ async def get(request: Request) -> Response:
     credential = await admit(request, hub, operation("order.get").scope)
     headers = read_headers(request.scope)
     tenants = reading_tenants(credential, headers.tenant)
-    raw = parse_body(await take_body(request))
+    raw = parse_body(await take_body(request, hub.patience))
     strict = headers.preferences.strict
     found = read(GET_ORDER, raw, strict=strict)
     errors: list[ErrorEntry] = [*headers.errors, *lookup.problems(found)]
@@ -86,3 +89,44 @@ async def get(request: Request) -> Response:
             return answer(state.http_status, state.body)
         parties = await directory.of_tenants(connection, [state.origin_id, state.destination_id])
     return answer(200, views.order_document(state, ids, parties))
+
+
+async def timeline(request: Request) -> Response:
+    """What the caller's commands did to an order, and what was sent to the caller because of it.
+
+    An order that is not there and one of another pair take the same way to the same 404.
+    """
+    hub = hub_of(request)
+    credential = await admit(request, hub, operation("order.timeline").scope)
+    headers = read_headers(request.scope)
+    tenants = reading_tenants(credential, headers.tenant)
+    if headers.errors:
+        raise Problem(422, headers.errors)
+    # NUL is no text for the database, and no id has any.
+    asked = lookup.Wanted(str(request.path_params["order_id"]).replace("\x00", ""), None)
+    ids = [tenant.id for tenant in tenants]
+    async with reading(hub.reading) as connection:
+        state = lookup.decide(asked, await orders.find(connection, ids, order_id=asked.order_id))
+        if isinstance(state, Answer):
+            return answer(state.http_status, state.body)
+        parties = await directory.of_tenants(connection, [state.origin_id, state.destination_id])
+        create = (state.origin_id, state.command_id)
+        lines = await history.of_order(connection, state.id, state.created_at, create)
+    seen = history.seen_by(lines, ids, [tenant.slug for tenant in tenants])
+    return answer(200, {"order_id": state.id, "items": [_item(line, parties) for line in seen]})
+
+
+def _item(line: Line, parties: Directory) -> dict[str, Any]:
+    """A line with tenants by name (K30)."""
+    detail = line.detail
+    if line.to is not None:
+        receiver = parties.find(line.to)
+        detail = {**detail, "to": line.to if receiver is None else receiver.name}
+    by = None if line.tenant_id is None else parties.by_id.get(line.tenant_id)
+    return {
+        "at": iso_utc(line.at),
+        "kind": line.kind,
+        "by": None if by is None else by.name,
+        "command_id": line.command_id,
+        "detail": detail,
+    }

@@ -14,6 +14,9 @@ from schemas.log import UNFORESEEN_MESSAGE
 
 JSON = "application/json"
 
+# Ends the connection: whatever else is sent on it belongs to a body that nobody reads.
+_LAST = {"Connection": "close"}
+
 
 class Problem(Exception):
     """An answer other than 200 that ends a request, wherever it is found out.
@@ -72,8 +75,18 @@ def not_your_tenant() -> Problem:
 
 
 def too_large(limit: int) -> Problem:
-    """413: the body has more bytes than are taken (K31)."""
-    return Problem(413, f"The body is larger than {limit} bytes.")
+    """413: the body has more bytes than are taken (K31). What still comes of it is not read."""
+    return Problem(413, f"The body is larger than {limit} bytes.", headers=_LAST)
+
+
+def picture_too_large(limit: int) -> Problem:
+    """413: the picture has more bytes than are taken (X09)."""
+    return Problem(413, f"The picture is larger than {limit} bytes.", headers=_LAST)
+
+
+def too_slow() -> Problem:
+    """408: the body did not come within its time."""
+    return Problem(408, "The body of the request came too slowly.", headers=_LAST)
 
 
 def too_many(retry_after: int) -> Problem:

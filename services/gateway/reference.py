@@ -92,7 +92,7 @@ async def upsert(request: Request, route: ReferenceRoute) -> Response:
         raise scope_missing(scope)
     headers = read_headers(request.scope)
     origin = _origin(credential, route, headers)
-    body = await take_body(request)
+    body = await take_body(request, hub.patience)
     with hub.room.taken(len(body)):
         items = _items(body, headers)
         batch = _Batch(route, origin, headers, request.state.correlation_id)

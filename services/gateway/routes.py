@@ -11,7 +11,17 @@ from starlette.staticfiles import StaticFiles
 from swagger_ui_bundle import swagger_ui_path
 
 from schemas.operations import operation
-from services.gateway import auth, commands, examples, orders, reference
+from services.gateway import (
+    auth,
+    commands,
+    examples,
+    examples_of_progress,
+    orders,
+    pictures,
+    progress,
+    reference,
+)
+from services.gateway.commands import CommandRoute
 from services.gateway.edge import Edge
 from services.gateway.hub import Hub
 from services.gateway.openapi import describe
@@ -26,6 +36,7 @@ def application(hub: Hub, health: Health) -> FastAPI:
     app.state.hub = hub
     app.add_middleware(Edge)
     _order_routes(app)
+    _progress_routes(app)
     _reference_routes(app)
     _document_routes(app)
     app.router.routes.extend(health_routes(health))
@@ -33,15 +44,22 @@ def application(hub: Hub, health: Health) -> FastAPI:
 
 
 def _order_routes(app: FastAPI) -> None:
-    create = orders.create_route()
-
-    async def order_create(request: Request) -> Response:
-        return await commands.take(request, create)
-
+    _command(app, orders.create_route(), examples.order_create())
     get = operation("order.get")
-    _post(app, create.operation.path, order_create, "order.create", examples.order_create())
     _post(app, get.path, orders.get, "order.get", examples.order_get())
+    _get(app, "order.timeline", orders.timeline, examples.order_timeline())
     _post(app, "/auth/token", auth.token, "auth.token", examples.token())
+
+
+def _progress_routes(app: FastAPI) -> None:
+    _command(app, progress.route("order.update-status"), examples_of_progress.update_status())
+    _command(app, progress.route("order.save-bol"), examples_of_progress.save_bol())
+    _command(app, progress.route("order.save-drop"), examples_of_progress.save_drop())
+    image, blob = pictures.ROUTE.operation, operation("blob.save")
+    described = examples_of_progress.save_bol_image()
+    _post(app, image.path, pictures.save_bol_image, image.name, described)
+    _post(app, blob.path, pictures.save, blob.name, examples_of_progress.blob_save())
+    _get(app, "blob.get", pictures.fetch, examples_of_progress.blob_get())
 
 
 def _reference_routes(app: FastAPI) -> None:
@@ -100,6 +118,25 @@ def _post(app: FastAPI, path: str, endpoint: Any, name: str, described: dict[str
         tags=[name.partition(".")[0]],
         openapi_extra=described,
     )
+
+
+def _get(app: FastAPI, name: str, endpoint: Any, described: dict[str, Any]) -> None:
+    app.add_api_route(
+        operation(name).path,
+        endpoint,
+        methods=["GET"],
+        response_class=Response,
+        operation_id=name,
+        tags=[name.partition(".")[0]],
+        openapi_extra=described,
+    )
+
+
+def _command(app: FastAPI, route: CommandRoute, described: dict[str, Any]) -> None:
+    async def endpoint(request: Request) -> Response:
+        return await commands.take(request, route)
+
+    _post(app, route.operation.path, endpoint, route.operation.name, described)
 
 
 def _with(handler: Any, route: reference.ReferenceRoute) -> Any:

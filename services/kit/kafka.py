@@ -1,6 +1,7 @@
 """Kafka's clients from the settings, the ends of logs, and topics as code."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -132,6 +133,27 @@ class BrokerView:
             except (KafkaError, TimeoutError, OSError) as error:
                 await self._close()
                 raise BrokerAway(f"The broker does not answer: {error!r}") from error
+
+    async def partitions(self, pattern: re.Pattern[str]) -> set[TopicPartition]:
+        """The partitions of every topic whose name matches. Raises BrokerAway."""
+        async with self._turn:
+            try:
+                async with asyncio.timeout(_REQUEST_TIMEOUT_SECONDS):
+                    if self._admin is None:
+                        self._admin = AIOKafkaAdminClient(**self._arguments)
+                        await self._admin.start()
+                    names = [
+                        each for each in await self._admin.list_topics() if pattern.match(each)
+                    ]
+                    described = await self._admin.describe_topics(names) if names else []
+            except (KafkaError, TimeoutError, OSError) as error:
+                await self._close()
+                raise BrokerAway(f"The broker does not tell its topics: {error!r}") from error
+        return {
+            TopicPartition(topic["topic"], each["partition"])
+            for topic in described
+            for each in topic["partitions"]
+        }
 
     async def log_ends(
         self, partitions: Collection[TopicPartition]

@@ -74,6 +74,8 @@ def _route_through_root() -> None:
             logger.setLevel(logging.NOTSET)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It warns of whatever a client sent wrong, who is told so with a 422.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 def _named(service: str) -> Processor:

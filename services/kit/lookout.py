@@ -37,6 +37,10 @@ class Lookout:
         self._told: set[TopicPartition] = set()
         self.trouble: str | None = "nobody looked yet"
         self.lag: dict[TopicPartition, int] = {}
+        # Monotonic moments: all that had arrived by then is processed.
+        self.reached: dict[TopicPartition, float] = {}
+        self._ends: dict[TopicPartition, int] = {}
+        self._looked_at = 0.0
 
     @property
     def stalled(self) -> set[TopicPartition]:
@@ -51,6 +55,7 @@ class Lookout:
 
     async def _look(self) -> None:
         partitions = self._reader.partitions()
+        began = time.monotonic()
         try:
             cluster_id = await self._view.cluster_id()
             logs = await self._view.log_ends(partitions)
@@ -68,10 +73,16 @@ class Lookout:
         if self._reader.cluster_id not in {None, cluster_id}:
             self._reader.place_anew(partitions)
             return
-        self._tell(logs, marks)
+        self._tell(logs, marks, began)
         self._judge()
 
-    def _tell(self, logs: dict[TopicPartition, LogEnds], marks: dict[TopicPartition, Mark]) -> None:
+    def _tell(
+        self,
+        logs: dict[TopicPartition, LogEnds],
+        marks: dict[TopicPartition, Mark],
+        began: float,
+    ) -> None:
+        reached: dict[TopicPartition, float] = {}
         sights: dict[TopicPartition, Sight] = {}
         for partition, ends in logs.items():
             held = marks.get(partition)
@@ -80,6 +91,12 @@ class Lookout:
             lag = max(0, ends.end - max(mark, known or 0))
             self.lag[partition] = lag
             CONSUMER_LAG_RECORDS.labels(partition.topic, partition.partition).set(lag)
+            if lag == 0:
+                reached[partition] = began
+            elif max(mark, known or 0) >= self._ends.get(partition, ends.end):
+                reached[partition] = self._looked_at
+            elif partition in self.reached:
+                reached[partition] = self.reached[partition]
             refused = partition in self._reader.refused
             sights[partition] = Sight(lag, (mark, known or 0), refused)
         self._watchdog.look(time.monotonic(), sights)
@@ -92,6 +109,8 @@ class Lookout:
             CONSUMER_LAG_RECORDS.remove(gone.topic, gone.partition)
             PARTITION_STALLED.remove(gone.topic, gone.partition)
         self._told = set(logs)
+        self.reached, self._looked_at = reached, began
+        self._ends = {partition: ends.end for partition, ends in logs.items()}
 
     def _judge(self) -> None:
         hopeless = sorted(self._watchdog.hopeless())

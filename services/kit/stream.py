@@ -173,6 +173,14 @@ class Stream:
         """Records before the last stable offset that are not processed, as last looked at."""
         return dict(self._lookout.lag)
 
+    def behind(self) -> dict[TopicPartition, float]:
+        """Seconds for each assigned partition: all that had arrived so long ago is processed.
+
+        As last looked at; a partition that nobody has got to the end of yet is missing.
+        """
+        now = time.monotonic()
+        return {each: now - reached for each, reached in self._lookout.reached.items()}
+
     def _subscribe(
         self,
         settings: Settings,

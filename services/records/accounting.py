@@ -12,7 +12,7 @@ from services.domain.accounting import Accounting, Counts
 from services.domain.accounting import Violations as DecidedViolations
 from services.kit.database import Connection
 from services.kit.metrics import ACCOUNTING_VIOLATIONS
-from services.records import retention, tallies
+from services.records import lanes, numbers, retention, tallies
 
 # Told means published: a final answer whose record is unsent or parked still waits.
 _OPERATIONS = """
@@ -46,6 +46,17 @@ class Violations(DecidedViolations):
     )
     waiters_without_lane: int = field(
         default=0, metadata={"says": "orders wait for a gap with nothing in their lane"}
+    )
+    lanes_miscounted: int = field(
+        default=0,
+        metadata={"says": "orders miscount what waits in their lane"},
+    )
+    waiting_for_known_numbers: int = field(
+        default=0, metadata={"says": "commands wait for an order number that an order has"}
+    )
+    lanes_asleep: int = field(
+        default=0,
+        metadata={"says": "lanes wait for no gap and no acceptance, and are not due a turn"},
     )
 
 
@@ -112,6 +123,15 @@ _CHECKS = {
         SELECT count(DISTINCT w.order_id) FROM gap_waiters AS w
         WHERE NOT EXISTS (SELECT FROM lane_commands AS l WHERE l.order_id = w.order_id)
     """,
+    "lanes_miscounted": """
+        SELECT count(*)
+        FROM (SELECT id, waiting FROM orders WHERE waiting > 0) AS o
+        FULL JOIN (SELECT order_id, count(*) AS n FROM lane_commands
+                   WHERE order_id IS NOT NULL GROUP BY order_id) AS l ON l.order_id = o.id
+        WHERE coalesce(o.waiting, 0) <> coalesce(l.n, 0)
+    """,
+    "waiting_for_known_numbers": numbers.COUNT_KNOWN,
+    "lanes_asleep": lanes.COUNT_UNFLAGGED,
 }
 
 

@@ -26,10 +26,18 @@ class Race(IntEnum):
 
 
 class LocksNeeded(Exception):
-    """These numbers could not be had at once: roll back, and run again with them taken first."""
+    """These numbers could not be had at once: roll back, and run again with them taken first.
 
-    def __init__(self, numbers: frozenset[tuple[Race, int]]) -> None:
+    `shared` are those that were held besides: they have to be taken with these, in one order.
+    """
+
+    def __init__(
+        self,
+        numbers: frozenset[tuple[Race, int]],
+        shared: frozenset[tuple[Race, int]] = frozenset(),
+    ) -> None:
         self.numbers = numbers
+        self.shared = shared
         super().__init__(f"{len(numbers)} advisory numbers are held by somebody else")
 
 
@@ -48,6 +56,34 @@ ORDER BY at
 async def take_exclusive(connection: Connection, numbers: frozenset[tuple[Race, int]]) -> None:
     """Take all of them in order, waiting for their holders; only before any order row is locked."""
     await _take(connection, "pg_advisory_xact_lock", numbers)
+
+
+_TAKE_BOTH = """
+SELECT CASE WHEN exclusive THEN pg_advisory_xact_lock(race, number)
+    ELSE pg_advisory_xact_lock_shared(race, number) END
+FROM unnest($1::int[], $2::int[], $3::boolean[]) WITH ORDINALITY
+    AS wanted (race, number, exclusive, at)
+ORDER BY at
+"""
+
+
+async def take_both(
+    connection: Connection,
+    exclusive: frozenset[tuple[Race, int]],
+    shared: frozenset[tuple[Race, int]],
+) -> None:
+    """Take these exclusively and those shared, all in one order; before any order row is locked.
+
+    One kind after the other, two that want the same numbers crosswise would wait in a circle.
+    """
+    ordered = sorted(exclusive | shared)
+    if ordered:
+        await connection.execute(
+            _TAKE_BOTH,
+            [int(race) for race, _ in ordered],
+            [number for _, number in ordered],
+            [each in exclusive for each in ordered],
+        )
 
 
 async def take_shared(connection: Connection, numbers: frozenset[tuple[Race, int]]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import orjson
@@ -13,23 +13,19 @@ from services.domain.world import OrderState
 from services.kit.database import Connection
 from services.records.texts import Texts
 
+# An order, and the outbox ids of its newest records to origin and destination; None: none is new.
+Written: TypeAlias = tuple[OrderState, int | None, int | None]
+
 _MEMBERS = (
     "id", "origin_id", "destination_id", "origin_number", "destination_number", "po",
     "command_id", "correlation_id", "origin_system", "origin_instance", "mapping", "delivery",
     "receipt", "progress", "failed_at_step", "message", "units", "created_by_hauler",
     "origin_document", "master_document", "destination_document", "origin_sequence",
-    "destination_sequence", "waiting", "accepted_at", "created_at", "updated_at",
+    "destination_sequence", "waiting", "trip", "accepted_at", "created_at", "updated_at",
 )  # fmt: skip
-_DOCUMENTS = frozenset({"origin_document", "master_document", "destination_document"})
-
-
-def _documents_at(members: Sequence[str]) -> tuple[int, ...]:
-    return tuple(at for at, member in enumerate(members) if member in _DOCUMENTS)
-
-
-_DOCUMENTS_AT = _documents_at(_MEMBERS)
+_DOCUMENTS = ("origin_document", "master_document", "destination_document")
+_JSON = (*_DOCUMENTS, "trip")
 _INSERTED = (*_MEMBERS, "origin_outbox_id", "destination_outbox_id")
-_VALUES = attrgetter(*_MEMBERS)
 _COLUMNS = ", ".join(f"o.{member}" for member in _MEMBERS)
 
 # Honest `synced` (K40): the newest record towards either side is in neither table.
@@ -40,35 +36,64 @@ _DELIVERED = """
                     WHERE p.id IN (o.origin_outbox_id, o.destination_outbox_id)) AS delivered
 """
 
+# The ids are found before any row is locked: by id, by the number its origin gave it, and by what
+# either side calls it, each from the side that asks.
+_LOCK = f"""
+SELECT {_COLUMNS}, true AS delivered FROM orders AS o
+WHERE o.id = ANY(ARRAY(
+    SELECT unnest($1::text[])
+    UNION
+    SELECT n.id FROM unnest($2::text[], $3::text[]) AS wanted (tenant_id, number)
+    JOIN orders AS n ON n.origin_id = wanted.tenant_id AND n.origin_number = wanted.number
+    UNION
+    SELECT n.id FROM unnest($4::text[], $5::text[]) AS wanted (tenant_id, number)
+    JOIN orders AS n ON n.destination_id = wanted.tenant_id AND n.origin_number = wanted.number
+    UNION
+    SELECT n.id FROM unnest($4::text[], $5::text[]) AS wanted (tenant_id, number)
+    JOIN orders AS n
+        ON n.origin_id = wanted.tenant_id AND n.destination_number = wanted.number
+    UNION
+    SELECT n.id FROM unnest($4::text[], $5::text[]) AS wanted (tenant_id, number)
+    JOIN orders AS n
+        ON n.destination_id = wanted.tenant_id AND n.destination_number = wanted.number
+))
+ORDER BY o.id FOR UPDATE
+"""
 _LOCK_BY_ID = f"""
 SELECT {_COLUMNS}, true AS delivered FROM orders AS o WHERE o.id = ANY($1::text[])
 ORDER BY o.id FOR UPDATE
 """
 
-_IDS_BY_ORIGIN_NUMBER = """
-SELECT o.id FROM unnest($1::text[], $2::text[]) AS wanted (tenant_id, number)
-JOIN orders AS o ON o.origin_id = wanted.tenant_id AND o.origin_number = wanted.number
-"""
-
 
 async def lock(
-    connection: Connection, ids: Iterable[str], numbers: Iterable[tuple[str, str]]
+    connection: Connection,
+    ids: Iterable[str],
+    numbers: Iterable[tuple[str, str]],
+    addresses: Iterable[tuple[str, str]] = (),
 ) -> list[OrderState]:
-    """The orders with these ids, or that these tenants created under these numbers, locked.
+    """The orders with these ids, or that these tenants know by these numbers, locked.
 
-    `numbers` are (origin tenant id, number). Rows are locked in the order of their ids. `delivered`
-    is not looked up and says True.
+    `numbers` are (tenant id, number) of orders the tenant created, `addresses` those of any order
+    of the tenant's pairs, whichever side gave the number (K34). Rows are locked in the order of
+    their ids. `delivered` is not looked up and says True.
     """
-    wanted = set(ids)
-    pairs = sorted(set(numbers))
-    if pairs:
-        rows = await connection.fetch(
-            _IDS_BY_ORIGIN_NUMBER, [tenant for tenant, _ in pairs], [number for _, number in pairs]
-        )
-        wanted.update(row["id"] for row in rows)
-    if not wanted:
-        return []
-    return [state_of(row) for row in await connection.fetch(_LOCK_BY_ID, sorted(wanted))]
+    wanted = sorted(set(ids))
+    called = set(addresses)
+    created = sorted(called.union(numbers))
+    if not created:
+        if not wanted:
+            return []
+        return [state_of(row) for row in await connection.fetch(_LOCK_BY_ID, wanted)]
+    either = sorted(called)
+    rows = await connection.fetch(
+        _LOCK,
+        wanted,
+        [tenant for tenant, _ in created],
+        [number for _, number in created],
+        [tenant for tenant, _ in either],
+        [number for _, number in either],
+    )
+    return [state_of(row) for row in rows]
 
 
 # K34: the caller's own number first, then the partner's; the destination's own number is the one
@@ -123,90 +148,111 @@ async def find(
 def state_of(row: asyncpg.Record) -> OrderState:
     """The order of a row with all member columns and `delivered`."""
     members: dict[str, Any] = {member: row[member] for member in _MEMBERS}
-    for document in _DOCUMENTS:
-        members[document] = None if row[document] is None else orjson.loads(row[document])
+    for document in _JSON:
+        if members[document] is not None:
+            members[document] = orjson.loads(members[document])
     return OrderState(**members, delivered=row["delivered"])
 
 
-async def insert(
-    connection: Connection,
-    orders: Sequence[tuple[OrderState, int | None, int | None]],
-    texts: Texts,
-) -> None:
-    """Store new orders, each with the outbox ids of its newest records to origin and destination.
+async def insert(connection: Connection, orders: Sequence[Written], texts: Texts) -> None:
+    """Store new orders.
 
     Raises asyncpg.UniqueViolationError where a number was given to another order meanwhile.
     """
-    if not orders:
-        return
-    await connection.copy_records_to_table(
-        "orders",
-        columns=_INSERTED,
-        records=[
-            (*_values(order, _VALUES, _DOCUMENTS_AT, texts), origin_row, destination_row)
-            for order, origin_row, destination_row in orders
-        ],
+    if orders:
+        values = _Values(_MEMBERS, texts)
+        await connection.copy_records_to_table(
+            "orders",
+            columns=_INSERTED,
+            records=[(*values.of(order), *outbox_ids) for order, *outbox_ids in orders],
+        )
+
+
+async def update(
+    connection: Connection,
+    orders: Iterable[Written],
+    before: Mapping[str, OrderState],
+    texts: Texts,
+) -> None:
+    """Store what became of locked orders; outbox ids of None leave the old ones.
+
+    `before` are their states as they were loaded: documents that are the same objects still are
+    not written again, which is most of what an update costs.
+    """
+    moved: list[Written] = []
+    rewritten: list[Written] = []
+    for written in orders:
+        order = written[0]
+        (moved if _same_documents(order, before[order.id]) else rewritten).append(written)
+    await _MOVE.run(connection, moved, texts)
+    await _REWRITE.run(connection, rewritten, texts)
+
+
+def _same_documents(one: OrderState, other: OrderState) -> bool:
+    return (
+        one.origin_document is other.origin_document
+        and one.master_document is other.master_document
+        and one.destination_document is other.destination_document
     )
 
 
-_UPDATED = tuple(
-    member
-    for member in _MEMBERS
-    if member
-    not in {"id", "origin_id", "destination_id", "command_id", "accepted_at", "created_at"}
-)
-_UPDATED_VALUES = attrgetter(*_UPDATED)
-_UPDATED_DOCUMENTS_AT = _documents_at(_UPDATED)
 _TYPES = {
     "created_by_hauler": "boolean",
     "origin_sequence": "integer",
     "destination_sequence": "integer",
     "waiting": "integer",
     "updated_at": "timestamptz",
-    **dict.fromkeys(_DOCUMENTS, "json"),
+    **dict.fromkeys(_JSON, "json"),
 }
-_UPDATE = f"""
-UPDATE orders AS o SET
-    {", ".join(f"{member} = new.{member}" for member in _UPDATED)},
-    origin_outbox_id = coalesce(new.origin_outbox_id, o.origin_outbox_id),
-    destination_outbox_id = coalesce(new.destination_outbox_id, o.destination_outbox_id)
-FROM unnest(
-    $1::text[],
-    {", ".join(f"${at}::{_TYPES.get(m, 'text')}[]" for at, m in enumerate(_UPDATED, 2))},
-    ${len(_UPDATED) + 2}::bigint[], ${len(_UPDATED) + 3}::bigint[]
-) AS new (id, {", ".join(_UPDATED)}, origin_outbox_id, destination_outbox_id)
-WHERE o.id = new.id
-"""
+# What a command may change that leaves the documents as they are.
+_MOVED = (
+    "destination_number", "mapping", "delivery", "receipt", "progress", "failed_at_step",
+    "message", "origin_sequence", "destination_sequence", "waiting", "trip", "updated_at",
+)  # fmt: skip
+_FIXED = {"id", "origin_id", "destination_id", "command_id", "accepted_at", "created_at"}
 
 
-async def update(
-    connection: Connection,
-    orders: Sequence[tuple[OrderState, int | None, int | None]],
-    texts: Texts,
-) -> None:
-    """Store what became of locked orders; outbox ids of None leave the old ones."""
-    if not orders:
-        return
-    rows = [
-        (
-            order.id,
-            *_values(order, _UPDATED_VALUES, _UPDATED_DOCUMENTS_AT, texts),
-            origin_row,
-            destination_row,
-        )
-        for order, origin_row, destination_row in orders
-    ]
-    await connection.execute(_UPDATE, *(list(column) for column in zip(*rows, strict=True)))
+class _Values:
+    """The values of members as columns take them."""
+
+    def __init__(self, members: Sequence[str], texts: Texts) -> None:
+        self._of = attrgetter(*members)
+        self._json_at = tuple(at for at, member in enumerate(members) if member in _JSON)
+        self._texts = texts
+
+    def of(self, order: OrderState) -> list[Any]:
+        values = list(self._of(order))
+        for at in self._json_at:
+            if values[at] is not None:
+                values[at] = self._texts.of(values[at]).decode()
+        return values
 
 
-def _values(
-    order: OrderState,
-    values_of: Callable[[OrderState], tuple[Any, ...]],
-    documents_at: Sequence[int],
-    texts: Texts,
-) -> list[Any]:
-    values = list(values_of(order))
-    for at in documents_at:
-        if values[at] is not None:
-            values[at] = texts.of(values[at]).decode()
-    return values
+class _Update:
+    """One statement that writes some members of many orders."""
+
+    def __init__(self, members: Sequence[str]) -> None:
+        self._members = members
+        columns = [f"${at}::{_TYPES.get(each, 'text')}[]" for at, each in enumerate(members, 2)]
+        self._sql = f"""
+            UPDATE orders AS o SET
+                {", ".join(f"{member} = new.{member}" for member in members)},
+                origin_outbox_id = coalesce(new.origin_outbox_id, o.origin_outbox_id),
+                destination_outbox_id = coalesce(new.destination_outbox_id, o.destination_outbox_id)
+            FROM unnest($1::text[], {", ".join(columns)},
+                        ${len(members) + 2}::bigint[], ${len(members) + 3}::bigint[])
+                AS new (id, {", ".join(members)}, origin_outbox_id, destination_outbox_id)
+            WHERE o.id = new.id
+        """
+
+    async def run(self, connection: Connection, orders: Sequence[Written], texts: Texts) -> None:
+        if not orders:
+            return
+        values = _Values(self._members, texts)
+        rows = [(order.id, *values.of(order), *ids) for order, *ids in orders]
+        columns = (list(column) for column in zip(*rows, strict=True))
+        await connection.execute(self._sql, *columns)
+
+
+_MOVE = _Update(_MOVED)
+_REWRITE = _Update([member for member in _MEMBERS if member not in _FIXED])

@@ -45,7 +45,7 @@ SELECT o.id, o.origin_id, o.destination_id, o.origin_number, o.destination_numbe
     o.command_id, o.correlation_id, o.origin_system, o.origin_instance, o.mapping, o.delivery,
     o.receipt, o.progress, o.failed_at_step, o.message, o.units, o.created_by_hauler,
     o.origin_sequence, o.destination_sequence, o.waiting, o.accepted_at, o.created_at, o.updated_at,
-    '{}' AS origin_document, NULL AS master_document, NULL AS destination_document,
+    '{}' AS origin_document, NULL AS master_document, NULL AS destination_document, NULL AS trip,
     NOT EXISTS (SELECT FROM outbox AS p
                 WHERE p.id IN (o.origin_outbox_id, o.destination_outbox_id))
     AND NOT EXISTS (SELECT FROM outbox_parked AS p
@@ -192,8 +192,8 @@ def _gap(row: asyncpg.Record) -> Row:
 _LANES = """
 SELECT l.order_id, l.wait_tenant, l.wait_number, count(*) AS commands,
     min(l.arrived_at) AS since,
-    (array_agg(l.operation ORDER BY l.id))[1] AS head,
-    (array_agg(l.reason ORDER BY l.id))[1] AS reason
+    (array_agg(l.operation ORDER BY l.goes_first DESC, l.id))[1] AS head,
+    (array_agg(l.reason ORDER BY l.goes_first DESC, l.id))[1] AS reason
 FROM lane_commands AS l
 GROUP BY l.order_id, l.wait_tenant, l.wait_number
 """
@@ -230,7 +230,7 @@ async def one_lane(connection: Connection, name: str) -> list[Row]:
         LEFT JOIN orders AS o ON o.id = l.order_id
         LEFT JOIN tenants AS t ON t.id = l.tenant_id
         WHERE $1 IN (l.order_id, l.wait_number, o.origin_number, o.destination_number)
-        ORDER BY l.order_id, l.id LIMIT 1000
+        ORDER BY l.order_id, l.goes_first DESC, l.id LIMIT 1000
         """,
         name,
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import orjson
 
 from services.domain import status
 from services.kit.database import Connection
-from services.records import orders
+from services.records import orders, timeline
 from services.records.overview import Row
 
 _SLUGS = """
@@ -23,11 +23,6 @@ _LOG = """
 SELECT l.created_at, coalesce(t.slug, l.tenant_id) AS tenant, l.command_id, l.entry
 FROM log_entries AS l LEFT JOIN tenants AS t ON t.id = l.tenant_id
 WHERE l.order_id = $1 ORDER BY l.created_at, l.id
-"""
-_EVENTS = """
-SELECT e.created_at AS at, e.kind, coalesce(t.slug, e.tenant_id) AS tenant, e.command_id, e.detail
-FROM order_events AS e LEFT JOIN tenants AS t ON t.id = e.tenant_id
-WHERE e.order_id = $1 ORDER BY e.created_at
 """
 # `commands` is found by its key alone: an index by order would cost every command a write.
 _COMMANDS = """
@@ -47,7 +42,7 @@ _LANE = """
 SELECT l.id, coalesce(t.slug, l.tenant_id) AS tenant, l.command_id, l.operation, l.reason,
     l.arrived_at
 FROM lane_commands AS l LEFT JOIN tenants AS t ON t.id = l.tenant_id
-WHERE l.order_id = $1 ORDER BY l.id
+WHERE l.order_id = $1 ORDER BY l.goes_first DESC, l.id
 """
 _GAPS = """
 SELECT g.id, t.slug AS tenant, g.system, g.entity, g.key_kind, g.key, g.message, g.first_seen,
@@ -69,19 +64,18 @@ async def of_order(connection: Connection, order_id: str) -> Row | None:
     """The story of the order with this id; None when there is none.
 
     `documents` has origin, master and destination (None where not mapped yet); `timeline` goes by
-    time and has what happened to the order and what its commands were answered.
+    time: `services.records.timeline`, with tenants by slug.
     """
     slugs = await connection.fetchrow(_SLUGS, order_id)
     if slugs is None:
         return None
     [state] = await orders.find(connection, [slugs["origin_id"]], order_id=order_id)
     commands = [dict(row) for row in await connection.fetch(_COMMANDS, order_id)]
-    events = [
-        {**dict(row), "detail": orjson.loads(row["detail"])}
-        for row in await connection.fetch(_EVENTS, order_id)
-    ]
+    create = (state.origin_id, state.command_id)
+    lines = await timeline.of_order(connection, order_id, state.created_at, create)
     sent = [slugs["origin_outbox_id"], slugs["destination_outbox_id"]]
     streams = [f"{order_id}/{slugs[side]}" for side in ("origin", "destination")]
+    names = await _names(connection, {line.tenant_id for line in lines})
     unsent = await connection.fetch(_UNSENT, [each for each in sent if each is not None], streams)
     return {
         "order": {
@@ -115,7 +109,7 @@ async def of_order(connection: Connection, order_id: str) -> Row | None:
             {**dict(row), "entry": orjson.loads(row["entry"])}
             for row in await connection.fetch(_LOG, order_id)
         ],
-        "timeline": timeline(events, commands),
+        "timeline": [_told(line, names) for line in lines],
         "commands": commands,
         "lane": [dict(row) for row in await connection.fetch(_LANE, order_id)],
         "gaps": [dict(row) for row in await connection.fetch(_GAPS, order_id)],
@@ -123,17 +117,18 @@ async def of_order(connection: Connection, order_id: str) -> Row | None:
     }
 
 
-def timeline(events: list[Row], commands: list[Row]) -> list[Row]:
-    """Events, and each command's acceptance and final answer, by time."""
-    lines: list[Row] = [*events]
-    for command in commands:
-        shared: dict[str, Any] = {
-            "tenant": command["tenant"],
-            "command_id": command["command_id"],
-        }
-        asked = {"operation": command["operation"]}
-        lines.append({**shared, "at": command["accepted_at"], "kind": "asked", "detail": asked})
-        if command["final_at"] is not None:
-            told = {**asked, "outcome": command["outcome"], "code": command["code"]}
-            lines.append({**shared, "at": command["final_at"], "kind": "answered", "detail": told})
-    return sorted(lines, key=lambda line: line["at"])
+async def _names(connection: Connection, tenant_ids: Iterable[str | None]) -> dict[str | None, str]:
+    """Tenants' slugs by their ids."""
+    ids = [id_ for id_ in tenant_ids if id_ is not None]
+    rows = await connection.fetch("SELECT id, slug FROM tenants WHERE id = ANY($1::text[])", ids)
+    return {row["id"]: row["slug"] for row in rows}
+
+
+def _told(line: timeline.Line, names: Mapping[str | None, str]) -> Row:
+    return {
+        "at": line.at,
+        "kind": line.kind,
+        "tenant": names.get(line.tenant_id, line.tenant_id),
+        "command_id": line.command_id,
+        "detail": line.detail,
+    }

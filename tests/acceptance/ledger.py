@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.acceptance.wire import Seen
-from tests.acceptance.words import Companies, Order, drops_read
+from tests.acceptance.words import Companies, Order, Step, drops_read, step_read
 
 FINAL = {"done", "refused", "failed"}
 
@@ -22,6 +22,7 @@ class Expected:
     sent_at: float
     order: Order | None = None
     late: bool = False
+    step: Step | None = None
 
 
 @dataclass(slots=True)
@@ -58,15 +59,30 @@ class Ledger:
         self._wrong: list[str] = []
         self._pending: set[str] = set()
         origin, destination = companies.origin, companies.destination
-        self.inputs = ("crossroads.orders", f"crossroads.orders.{origin}")
+        self.inputs = (
+            "crossroads.orders",
+            f"crossroads.orders.{origin}",
+            f"crossroads.progress.{destination}",
+        )
         self.sync = f"crossroads.sync.{destination}"
-        self.results = f"crossroads.results.{origin}"
-        self.topics = [*self.inputs, self.sync, self.results, "crossroads.dead-letter"]
+        self.steps_told = f"crossroads.sync.{origin}"
+        self.results = (f"crossroads.results.{origin}", f"crossroads.results.{destination}")
+        self.topics = [
+            *self.inputs, self.sync, self.steps_told, *self.results, "crossroads.dead-letter",
+        ]  # fmt: skip
+        # By order number: the steps in the order they were sent, and as they were told.
+        self.steps: dict[str, list[Step]] = defaultdict(list)
+        self.told: dict[str, list[Seen]] = defaultdict(list)
 
     def expect(self, expected: Expected) -> None:
         """A command whose produce was acknowledged, or is being tried until it is."""
         self.expected[expected.id] = expected
         self._pending.add(expected.id)
+
+    def expect_step(self, number: str, step: Step, sent_at: float) -> None:
+        """A step on the order of this number; those of one order come in this order."""
+        self.steps[number].append(step)
+        self.expect(Expected(step.command_id, "done", None, sent_at, step=step))
 
     def take(self, seen: Seen) -> None:
         """A record of one of `topics`."""
@@ -75,7 +91,11 @@ class Ledger:
         elif seen.topic == self.sync:
             if self._is_first(seen):
                 self.syncs[seen.json["order"]["origin_order_number"]].append(seen)
-        elif seen.topic == self.results:
+        elif seen.topic == self.steps_told:
+            if self._is_first(seen):
+                id_ = seen.header("ce_causationid") or ""
+                self.told[id_.removeprefix("step-").rpartition("-")[0]].append(seen)
+        elif seen.topic in self.results:
             self._take_result(seen)
         elif self._is_ours(seen):
             self.dead[_source(seen)].append(seen)
@@ -101,6 +121,8 @@ class Ledger:
         for expected in self.expected.values():
             wrong += self._check_answers(expected)
             wrong += self._check_syncs(expected)
+        for number in self.steps.keys() | self.told.keys():
+            wrong += self._check_steps(number)
         wrong += self._check_strangers()
         wrong += self._check_dead()
         assert not wrong, f"{len(wrong)} things are wrong: " + "\n".join(wrong[:25])
@@ -156,6 +178,8 @@ class Ledger:
             yield f"{expected.id} was told {outcomes}"
         for waiting in answers.of("waiting"):
             allowed = {"mapping.gap"} if expected.late else {"delivery.parked"}
+            if expected.step is not None:
+                allowed |= {"lane.order_unknown", "lane.behind"}
             if waiting["code"] not in allowed:
                 yield f"{expected.id} waits for {waiting['code']}"
         further = len(self.copies[expected.id]) - 1
@@ -190,6 +214,21 @@ class Ledger:
                 yield f"{order.number} has sequence {seen.header('ce_sequence')}"
             if seen.key != value["order_id"].encode() or seen.header("ce_subject") is None:
                 yield f"{order.number} has the key {seen.key!r}"
+
+    def _check_steps(self, number: str) -> Iterator[str]:
+        """Each once, in the order they were sent, in the origin's words (guarantee 3)."""
+        steps, told = self.steps[number], self.told[number]
+        causes = [seen.header("ce_causationid") for seen in told]
+        if causes != [step.command_id for step in steps]:
+            yield f"{number} was told {causes} of {len(steps)} steps"
+            return
+        for at, (step, seen) in enumerate(zip(steps, told, strict=True), 1):
+            if seen.header("ce_sequence") != str(at) or seen.json["sequence"] != at:
+                yield f"{step.command_id} has sequence {seen.header('ce_sequence')}, not {at}"
+            if (read := step_read(step.member, seen.json[step.member])) != step.wanted:
+                yield f"{step.command_id} became {read}, not {step.wanted}"
+            if seen.timestamp > self.final_at.get(step.command_id, 0):
+                yield f"{step.command_id} was sent after its final result"
 
     def _check_strangers(self) -> Iterator[str]:
         numbers = {each.order.number for each in self.expected.values() if each.order is not None}

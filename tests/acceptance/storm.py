@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -12,12 +12,15 @@ import httpx
 from tests.acceptance.ledger import Expected, Ledger
 from tests.acceptance.stack import Stack, until
 from tests.acceptance.wire import Headers, Seen, Sender, command_headers, reading, sender
-from tests.acceptance.words import Companies, Order, Upsert
+from tests.acceptance.words import Companies, Order, Step, Upsert
 
 CREATE = "order.create"
+STEPS = ("order.update-status", "order.save-bol", "order.save-drop")
 LATE_SHARE = 0.05
 HTTP_SHARE = 0.03
 AGAIN_SHARE = 0.02
+# Of these orders the destination tells the way; of some of them before they are there.
+STEPS_SHARE = 0.15
 # A late key is mapped when this many more orders were sent.
 LATE_AFTER = 40
 ORDERS_PER_LATE_KEY = 3
@@ -70,7 +73,7 @@ class Storm:
             # The pace of the load, not a wait for anything.
             await asyncio.sleep(max(0.0, began + ticks / rate - clock()))
         for _, key in self._due:
-            await self._map(key)
+            await self.map_late(key)
         self._due.clear()
         self._late_left = 0
         await asyncio.gather(*self._calls)
@@ -108,14 +111,18 @@ class Storm:
         books = await self.stack.audit()
         create = books["operations"][CREATE]
         # At least: other tests of this stack are in the books, too.
-        done = sum(1 for each in self.ledger.expected.values() if each.outcome == "done")
+        orders = [each for each in self.ledger.expected.values() if each.step is None]
+        done = sum(1 for each in orders if each.outcome == "done")
         assert create["done"] >= done, books
+        told = [counts["done"] for name, counts in books["operations"].items() if name in STEPS]
+        assert sum(told) >= len(self.ledger.expected) - len(orders), books
         assert (create["waiting"], create["failed"]) == (lost, 0), books
         waited = sum(1 for each in self.ledger.answers.values() if each.of("waiting"))
         copies = sum(len(each.of("duplicate")) for each in self.ledger.answers.values())
         self.figures.append(
-            f"{self._sent} orders, {len(self._by_http)} of them over HTTP, {waited} waited for a "
-            f"mapping; {len(self.ledger.broken)} broken records, {copies} further copies; "
+            f"{self._sent} orders, {len(self._by_http)} of them over HTTP, "
+            f"{len(self.ledger.expected) - len(orders)} steps; {waited} waited; "
+            f"{len(self.ledger.broken)} broken records, {copies} further copies; "
             f"{self.ledger.repeats} records repeated by the hub"
         )
 
@@ -158,6 +165,9 @@ class Storm:
         key = self._draw_late_key()
         order = self.companies.order(late=key)
         self._sent += 1
+        steps = self.companies.steps(order, statuses=3) if rng.random() < STEPS_SHARE else []
+        early = rng.choice((0, 0, 1, 2))
+        await self.send_steps(order, steps[:early])
         if key is None and rng.random() < HTTP_SHARE:
             self._expect(order)
             self._by_http.append((order, order.command_id))
@@ -169,6 +179,7 @@ class Storm:
             await self._send(order)
             if rng.random() < AGAIN_SHARE:
                 await self._send(order)
+        await self.send_steps(order, steps[early:])
         if rng.random() < AGAIN_SHARE and key is None:
             again = self.companies.same_number(order)
             self._again.append(again)
@@ -177,7 +188,7 @@ class Storm:
         if self._sent % BROKEN_EVERY == BROKEN_EVERY // 2:
             await self._send_broken()
         while self._due and self._due[0][0] <= self._sent:
-            await self._map(self._due.pop(0)[1])
+            await self.map_late(self._due.pop(0)[1])
 
     def _draw_late_key(self) -> int | None:
         if self.companies.rng.random() >= LATE_SHARE:
@@ -192,6 +203,22 @@ class Storm:
     def _expect(self, order: Order, *, late: bool = False) -> None:
         now = time.monotonic()
         self.ledger.expect(Expected(order.command_id, "done", None, now, order, late))
+
+    async def send_order(self, order: Order, *, late: bool = False) -> None:
+        """Send one order, and expect it to be done."""
+        self._sent += 1
+        self._expect(order, late=late)
+        await self._send(order)
+
+    async def send_steps(self, order: Order, steps: Sequence[Step]) -> None:
+        """Say what the destination says of an order's way; one after the other, on one key."""
+        for step in steps:
+            self.ledger.expect_step(order.number, step, time.monotonic())
+            headers = command_headers(
+                step.command_id, step.operation, partner=self.companies.origin
+            )
+            topic = f"crossroads.progress.{self.companies.destination}"
+            await self.sender.send(topic, order.number.encode(), step.body, headers)
 
     async def _send(self, order: Order) -> None:
         headers = command_headers(order.command_id, CREATE, partner=self.companies.destination)
@@ -217,7 +244,8 @@ class Storm:
         topic = f"crossroads.orders.{self.companies.origin}"
         await self.sender.send(topic, key.encode(), value, headers)
 
-    async def _map(self, key: int) -> None:
+    async def map_late(self, key: int) -> None:
+        """Send what the orders of this late key wait for."""
         for upsert in self.companies.late(key):
             await send_upsert(self.sender, upsert)
 

@@ -12,7 +12,7 @@ from tests.acceptance.storm import CREATE, storm
 
 pytestmark = pytest.mark.timeout(360)
 
-KINDS = ("order-intake", "reference-data", "relay", "gateway", "postgres")
+KINDS = ("order-intake", "status-update", "reference-data", "relay", "gateway", "postgres")
 
 
 def ended_by(stack: Stack, name: str, signal_: signal.Signals) -> Callable[[], Awaitable[None]]:

@@ -19,7 +19,7 @@ def result(ledger: Ledger, offset: int, outcome: str, n: str, code: str | None =
     (expected,) = ledger.expected.values()
     value = {"command_id": expected.id, "outcome": outcome, "http_status": 200, "code": code,
              "body": {"n": 1}}  # fmt: skip
-    return seen(ledger.results, offset, n, value, key=b"key")
+    return seen(ledger.results[0], offset, n, value, key=b"key")
 
 
 def seen(topic: str, offset: int, n: str, value: Any, *, key: bytes, more: Any = ()) -> Seen:
@@ -124,3 +124,54 @@ def test_each_fault_of_a_hub_is_seen(
 def changed(record: Seen, name: str, value: str) -> Seen:
     headers = tuple((key, value.encode() if key == name else old) for key, old in record.headers)
     return replace(record, headers=headers)
+
+
+def on_its_way() -> tuple[Ledger, Records]:
+    """The first three steps of an order, and everything a hub must have done with them."""
+    ledger = Ledger(Companies(2))
+    order = ledger.companies.order()
+    records = []
+    for at, step in enumerate(ledger.companies.steps(order)[:3]):
+        ledger.expect_step(order.number, step, 0.0)
+        place, by, terminal = step.wanted
+        said = {"progress_status": place, "assigned_to": by, "location": {"source_id": terminal}}
+        id_ = step.command_id
+        value = {"order_id": "f" * 24, "sequence": at + 1, "status_update": said}
+        more = (("ce_causationid", id_.encode()), ("ce_sequence", str(at + 1).encode()))
+        done = {"command_id": id_, "outcome": "done", "http_status": 200, "code": None, "body": {}}
+        key = order.number.encode()
+        source = (("ce_id", id_.encode()),)
+        records += [
+            Seen(ledger.inputs[2], 0, at, key, step.body, source, 0.0),
+            seen(ledger.steps_told, at, f"s{at}", value, key=b"f" * 24, more=more),
+            seen(ledger.results[1], at, f"r{at}", done, key=key),
+        ]
+    return ledger, records
+
+
+def test_the_way_of_an_order_is_found_right() -> None:
+    ledger, records = on_its_way()
+    judged(ledger, records)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda at: at.insert(1, at.pop(4)), "was told"),
+        (lambda at: at.pop(4), "was told"),
+        (lambda at: at.append(changed(at[4], "ce_id", str(uuid.uuid5(uuid.NAMESPACE_URL, "2")))),
+         "was told"),
+        (lambda at: at.insert(4, changed(at.pop(4), "ce_sequence", "4")), "has sequence 4"),
+        (lambda at: at.insert(4, replace(it := at.pop(4), value=it.value.replace(
+            b"driver", b"pilot"))), "became"),
+        (lambda at: at.insert(4, replace(at.pop(4), timestamp=7)), "after its final"),
+        (lambda at: at.pop(5), "no final result"),
+    ],
+)  # fmt: skip
+def test_each_fault_on_the_way_of_an_order_is_seen(
+    change: Callable[[Records], object], words: str
+) -> None:
+    ledger, records = on_its_way()
+    change(records)
+    with pytest.raises(AssertionError, match=words):
+        judged(ledger, records)

@@ -15,7 +15,7 @@ from tests.acceptance.storm import storm
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400), on_each()]
 
 KILLS = int(os.environ.get("CROSSROADS_TEST_KILLS", "50"))
-REPLICAS = {"relay": 2, "order_intake": 2, "reference_data": 2}
+REPLICAS = {"relay": 2, "order_intake": 2, "status_update": 2, "reference_data": 2}
 
 
 async def test_fifty_random_kills_leave_every_guarantee_and_the_books_whole(

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 Body = dict[str, Any]
+# A step: its operation, the member it is told as, what is said, and what is to be read of it.
+Said = tuple[str, str, Body, list[Any]]
 
 # The same in every test: master data belongs to all, an upsert that says the same changes nothing.
 PRODUCTS = {"REG": "product_ACCREG", "DSL": "product_ACCDSL"}
@@ -19,6 +21,7 @@ SITES = {word: f"site_ACCEP{word}" for word in ("A", "B", "C")}
 TERMINALS = {"N": "terminal_ACCEPN", "S": "terminal_ACCEPS"}
 SUPPLIERS = {"X": "company_ACCEPX", "Y": "company_ACCEPY"}
 TANKS = {"1": "REG", "2": "DSL"}
+PLACES = ("driving_to_load", "arrived_at_load", "loading", "completed_load")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,17 @@ class Order:
     command_id: str
     body: bytes
     wanted: list[Body]
+
+
+@dataclass(slots=True)
+class Step:
+    """What the destination says of an order's way, and what its origin must read of it."""
+
+    command_id: str
+    operation: str
+    body: bytes
+    member: str
+    wanted: list[Any]
 
 
 class Companies:
@@ -95,6 +109,59 @@ class Companies:
             json.dumps(body, ensure_ascii=False).encode(),
             [wanted for _, wanted in drops],
         )
+
+    def steps(self, order: Order, statuses: int = 8) -> list[Step]:
+        """The way of an order in the destination's words: statuses, a bill, a drop, the end."""
+        site = order.wanted[0]["site"][0]
+        said = [self._status(self.rng.choice(PLACES), at) for at in range(statuses - 1)]
+        said += [self._bol(site), self._executed(site), self._status(None, statuses)]
+        return [
+            Step(
+                f"step-{order.number}-{at:02}",
+                f"order.{operation}",
+                json.dumps({"order": {"order_number": order.number}, **body}).encode(),
+                member,
+                wanted,
+            )
+            for at, (operation, member, body, wanted) in enumerate(said)
+        ]
+
+    def _status(self, place: str | None, at: int) -> Said:
+        terminal = self.rng.choice(list(TERMINALS))
+        body: Body = {"progress_status": place or "complete", "assigned_to": f"driver {at}"}
+        if place is not None:
+            body["location"] = {"source_id": f"d-{terminal}"}
+        read = None if place is None else f"o-{terminal}"
+        wanted = [place or "complete", f"driver {at}", read]
+        return "update-status", "status_update", body, wanted
+
+    def _bol(self, site: str) -> Said:
+        terminal, supplier = self.rng.choice(list(TERMINALS)), self.rng.choice(list(SUPPLIERS))
+        volume = self.rng.randrange(500, 9000)
+        line = {
+            "site": {"source_id": site},
+            "supplier": {"source_id": f"d-{supplier}"},
+            "product": {"source_id": "d-REG"},
+            "net_volume": volume,
+            "gross_volume": volume,
+        }
+        body = {
+            "bol_number": f"B{volume}",
+            "terminal": {"source_id": f"d-{terminal}"},
+            "bol_date": "2026-11-23T09:00:00Z",
+            "details": [line],
+        }
+        return "save-bol", "bol", body, [f"B{volume}", f"o-{terminal}", f"o-{supplier}", volume]
+
+    def _executed(self, site: str) -> Said:
+        volume = self.rng.randrange(500, 9000)
+        line = {
+            "product": {"source_id": "d-DSL"},
+            "quantity": volume,
+            "post_drop_time": "2026-11-23T10:00:00Z",
+        }
+        body = {"site": {"source_id": site}, "mode": "replace", "details": [line]}
+        return "save-drop", "executed_drop", body, ["o-DSL", volume]
 
     def same_number(self, order: Order) -> Order:
         """Another command that gives an order's number again (K36)."""
@@ -209,6 +276,21 @@ def drops_read(order: Body) -> list[Body]:
         }
         for drop in order["drops"]
     ]
+
+
+def step_read(member: str, said: Body) -> list[Any]:
+    """What a sync record says of a step, as `Step.wanted` has it."""
+    if member == "status_update":
+        return [said["progress_status"], said["assigned_to"], _source_id(said["location"])]
+    [line] = said["details"]
+    if member == "bol":
+        return [
+            said["bol_number"],
+            _source_id(said["terminal"]),
+            _source_id(line["supplier"]),
+            line["net_volume"],
+        ]
+    return [_source_id(line["product"]), line["quantity"]]
 
 
 def _source_id(key: Body | None) -> Any:

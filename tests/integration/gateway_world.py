@@ -1,6 +1,7 @@
 """A gateway on a real database, with a broker that the test answers for."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,17 +11,29 @@ import httpx
 import orjson
 
 from services.gateway.board import AnswerBoard
+from services.gateway.bodies import Patience
 from services.gateway.hub import Hub, look_in
 from services.gateway.rates import Rates
 from services.gateway.routes import application
 from services.gateway.sending import OutgoingCommand
+from services.kit.cloudevents import Record, Source
 from services.kit.database import Pool, open_pool, transaction
 from services.kit.errors import BrokerAway
 from services.kit.health import Health
 from services.kit.listening import Listener
 from services.kit.outbox import PUBLISHED_CHANNEL
 from services.records import credentials
+from tests.integration.hub import MIDNIGHT_MS, mappings, order, two_companies
+from tests.integration.hub import Hub as Pipe
+from tests.integration.hub import hub as hub_of
 
+SCOPES = (
+    "order:create",
+    "order:read",
+    "order:update_status",
+    "order:save_bol",
+    "order:save_drop",
+)
 ORDER = {
     "origin_order_number": "A-1",
     "delivery_window": {"start": "2026-05-11T08:00:00Z", "end": "2026-05-11T12:00:00Z"},
@@ -50,6 +63,42 @@ class Broker:
 
     async def answers(self) -> bool:
         return not self.away
+
+
+@dataclass
+class Taken(Broker):
+    """Hands every command to the real pipeline, and publishes at once what it causes.
+
+    With `keep` nothing is published: what was caused stands in the outbox.
+    """
+
+    pipe: Pipe | None = None
+    keep: bool = False
+    offsets: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    async def send(self, commands: Sequence[OutgoingCommand]) -> None:
+        await super().send(commands)
+        assert self.pipe is not None
+        for command in commands:
+            offset = next(self.offsets)
+            await self.pipe.process(
+                Record(
+                    source=Source("gateway-cluster", command.topic, 0, offset),
+                    key=command.key.encode(),
+                    value=command.value,
+                    headers=tuple(command.headers()),
+                    timestamp_ms=MIDNIGHT_MS + offset * 1000,
+                )
+            )
+        await self.publish()
+
+    async def publish(self) -> None:
+        """Let the broker have all there is."""
+        if self.keep:
+            return
+        async with transaction(self.pool) as connection:
+            await connection.execute("DELETE FROM outbox")
+            await connection.execute(f"NOTIFY {PUBLISHED_CHANNEL}")
 
 
 @dataclass
@@ -90,6 +139,16 @@ class World:
         await self.tenant(slug, f"Name of {slug}")
         return (await self.credential(slug, scopes=scopes)).api_key
 
+    async def ask(
+        self, key: str, path: str, body: Any, *, partner: str | None = None, **headers: str
+    ) -> httpx.Response:
+        """POST a JSON body below /v1/."""
+        sent = {"X-API-Key": key, **{k.replace("_", "-"): v for k, v in headers.items()}}
+        if partner is not None:
+            sent["X-Dest-Tenant-Name"] = partner
+        content = body if isinstance(body, bytes) else orjson.dumps(body)
+        return await self.client.post(f"/v1/{path}", content=content, headers=sent)
+
     async def create(
         self, key: str, body: Any = None, *, partner: str | None = "other", **headers: str
     ) -> httpx.Response:
@@ -126,14 +185,21 @@ async def settle(
 
 
 @asynccontextmanager
-async def gateway(dsn: str, *, rate_limit: str | None = None) -> AsyncIterator[World]:
-    """A running gateway, but for its port."""
+async def gateway(
+    dsn: str,
+    *,
+    rate_limit: str | None = None,
+    patience: Patience | None = None,
+    pipe: Pipe | None = None,
+) -> AsyncIterator[World]:
+    """A running gateway, but for its port; with `pipe` its commands are really done."""
     stopping = asyncio.Event()
     async with await open_pool(dsn, application_name="test", max_size=4) as pool:
-        broker = Broker(pool)
+        broker = Broker(pool) if pipe is None else Taken(pool, pipe=pipe)
         board = AnswerBoard(look_in(pool))
         listener = Listener(dsn, [PUBLISHED_CHANNEL], application_name="test")
-        app = application(Hub(pool, pool, broker, board, Rates(rate_limit)), Health())
+        hub = Hub(pool, pool, broker, board, Rates(rate_limit), patience=patience or Patience())
+        app = application(hub, Health())
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
             work = [
@@ -146,3 +212,41 @@ async def gateway(dsn: str, *, rate_limit: str | None = None) -> AsyncIterator[W
             finally:
                 stopping.set()
                 await asyncio.gather(*work)
+
+
+@dataclass
+class Trade:
+    """A gateway, the pipeline behind it, and a key for each of three companies."""
+
+    world: World
+    pipe: Pipe
+    acme: str
+    haul: str
+    eve: str
+
+    async def ordered(self, number: str = "A1", to: str = "haul", **changes: Any) -> str:
+        """The id of an order that ACME created and that was sent to Haul, or to Eve."""
+        response = await self.world.ask(
+            self.acme, "order/create", order(number, **changes), partner=to
+        )
+        assert (response.status_code, response.json()["status"]) == (200, "synced"), response.text
+        found = await self.world.ask(self.acme, "order/get", {"order_number": number}, partner=to)
+        order_id: str = found.json()["_id"]
+        return order_id
+
+
+@asynccontextmanager
+async def trading(dsn: str) -> AsyncIterator[Trade]:
+    """A gateway with the real pipeline behind it; ACME sends orders to Haul, and some to Eve."""
+    async with hub_of(dsn) as pipe, gateway(dsn, pipe=pipe) as world:
+        await two_companies(pipe, "acme", "haul")
+        eve = {"slug": "eve", "name": "EVE Haul", "systems": [{"name": "tms"}]}
+        await pipe.reference("tenant", eve)
+        await pipe.reference("pair", {"origin": "acme", "destination": "eve"})
+        await pipe.reference("mapping", *mappings("eve", "tms", "d"))
+        await pipe.pool.execute("DELETE FROM outbox")
+        keys = [
+            (await world.credential(slug, scopes=SCOPES)).api_key
+            for slug in ("acme", "haul", "eve")
+        ]
+        yield Trade(world, pipe, *keys)

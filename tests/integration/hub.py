@@ -19,6 +19,8 @@ from services.kit.database import Pool, open_pool, transaction
 from services.kit.outbox import unpack_headers
 
 MIDNIGHT_MS = 1_790_000_000_000
+WAIT_SECONDS = 900.0
+_BASES = {"upsert": "reference", "update": "progress", "save": "progress"}
 
 
 class Hub:
@@ -27,7 +29,7 @@ class Hub:
     def __init__(self, pool: Pool, dsn: str) -> None:
         self.pool = pool
         self.pipeline = Pipeline("order-intake")
-        self.lanes = LaneLoop(pool, dsn, service="order-intake")
+        self.lanes = LaneLoop(pool, dsn, service="order-intake", wait_seconds=WAIT_SECONDS)
         self._offsets = itertools.count()
 
     def record(
@@ -44,7 +46,9 @@ class Hub:
     ) -> Record:
         """A command record, on the topic it belongs on unless told otherwise."""
         offset = next(self._offsets)
-        base = "crossroads.reference" if operation.startswith("reference") else "crossroads.orders"
+        base = (
+            f"crossroads.{_BASES.get(operation.split('.')[1].split('-', maxsplit=1)[0], 'orders')}"
+        )
         all_headers: dict[str, bytes | None] = {
             "ce_specversion": b"1.0",
             "ce_id": (command_id or f"command-{offset}").encode(),
@@ -94,6 +98,18 @@ class Hub:
         """Upsert reference data as the operator."""
         return await self.process(
             *(self.record(f"reference.upsert-{kind}", item) for item in items)
+        )
+
+    def create(self, number: str, command_id: str | None = None, **changes: Any) -> Record:
+        """An order of acme's for haul."""
+        return self.record(
+            "order.create", order(number, **changes), command_id=command_id, **BY_ACME
+        )
+
+    def status(self, number: str, command_id: str, **said: Any) -> Record:
+        """A status of haul's, on its way unless told otherwise."""
+        return self.record(
+            "order.update-status", status(number, **said), command_id=command_id, **BY_HAUL
         )
 
     async def drain(self) -> list[dict[str, Any]]:
@@ -192,6 +208,50 @@ def mapping(
             {"tank_id": "2", "product_source_id": f"{prefix}-dsl", "tank_goid": "tank_MAIN01B"},
         ]
     return item
+
+
+BY_ACME: dict[str, Any] = {"origin": "acme", "partner": "haul"}
+BY_HAUL: dict[str, Any] = {"origin": "haul", "partner": "acme"}
+
+
+def status(number: str, **changes: Any) -> dict[str, Any]:
+    """A valid status in the destination's words."""
+    said = {
+        "order": {"order_number": number},
+        "progress_status": "driving_to_load",
+        "location": {"source_id": "d-north"},
+        **changes,
+    }
+    return {member: value for member, value in said.items() if value is not ...}
+
+
+def bol(number: str, **changes: Any) -> dict[str, Any]:
+    """A valid bill of lading of one line in the destination's words."""
+    return {
+        "order": {"order_number": number},
+        "bol_number": "B-1",
+        "terminal": {"source_id": "d-north"},
+        "bol_date": "2026-11-23T09:00:00Z",
+        "details": [
+            {
+                "supplier": {"source_id": "d-sup"},
+                "product": {"source_id": "d-reg"},
+                "net_volume": 4987.25,
+                "gross_volume": 5000,
+            }
+        ],
+        **changes,
+    }
+
+
+def late_drops() -> list[dict[str, Any]]:
+    """Drops whose product the origin has not mapped yet."""
+    [drop] = order("")["drops"]
+    return [{**drop, "product": {"source_id": "o-late"}}]
+
+
+# What closes the gap of `late_drops`.
+LATE_PRODUCT = ("acme", "dispatch", "product", "late", "product_REGULAR")
 
 
 def order(number: str, **changes: Any) -> dict[str, Any]:

@@ -133,6 +133,11 @@ BREAKS = {
     "done_but_not_sent": "UPDATE orders SET delivery = 'unsent' WHERE delivery = 'sent'",
     "sequences_disagree": "UPDATE orders SET destination_sequence = 0",
     "waiters_without_lane": "DELETE FROM lane_commands",
+    "lanes_miscounted": "UPDATE orders SET waiting = waiting + 1",
+    "waiting_for_known_numbers": "UPDATE lane_commands AS l SET order_id = NULL,"
+    " wait_tenant = o.destination_id, wait_partner = o.origin_id, wait_number = o.origin_number"
+    " FROM orders AS o WHERE o.id = l.order_id",
+    "lanes_asleep": "DELETE FROM gap_waiters",
 }
 
 

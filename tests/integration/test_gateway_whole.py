@@ -10,7 +10,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from schemas.topics import ORDERS, REFERENCE
+from schemas.topics import ORDERS, PROGRESS, REFERENCE
 from services.cli.logs_of_topics import partitions_of
 from services.gateway.app import build
 from services.kit.cloudevents import Record, Source
@@ -85,6 +85,7 @@ async def taken_in(world: Hub, consumer: AIOKafkaConsumer) -> Record:
 
 async def api_key(world: Hub, *tenants: str, operator: bool = False) -> dict[str, str]:
     scopes = ["order:create", "order:read", "reference:read", "reference:write", "operations:write"]
+    scopes += ["order:update_status", "order:save_bol"]
     async with transaction(world.pool) as connection:
         made = await credentials.create(
             connection, tenants=tenants, scopes=scopes, operator=operator
@@ -167,6 +168,59 @@ async def test_a_refusal_by_a_rule_is_the_same_as_on_kafka_and_keeps_its_shape(
         response = await asked
         assert response.status_code == 403
         assert response.json()["detail"] == "There is no pair of these tenants in this direction."
+
+
+async def test_a_status_and_a_picture_go_the_same_way_as_on_kafka(settings: Settings) -> None:
+    """X09, X11: the picture's record names the stored bytes, however large they are."""
+    picture = b"%PDF-" + b"x" * (5 * 1024 * 1024)
+    async with (
+        hub(settings.database_url) as world,
+        records(settings, PROGRESS) as consumer,
+        serving(settings) as client,
+    ):
+        await two_companies(world, "acme", "blue")
+        await world.process(
+            world.record("order.create", order("A-1"), origin="acme", partner="blue")
+        )
+        await world.pool.execute("DELETE FROM outbox")
+        blue = await api_key(world, "blue")
+        headers = {**blue, "X-Dest-Tenant-Name": "acme", "Prefer": "wait=30"}
+        status = {
+            "order": {"order_number": "A-1"},
+            "location": {"source_id": "d-north"},
+            "progress_status": "loading",
+        }
+        form = {"order_number": "A-1", "bol_number": "B-1"}
+        for asking, member in (
+            (
+                client.post("/v1/order/update_status", json=status, headers=headers, timeout=40),
+                "status_update",
+            ),
+            (
+                client.post(
+                    "/v1/order/save_bol_image",
+                    data=form,
+                    files={"file": ("b.pdf", picture)},
+                    headers=headers,
+                    timeout=40,
+                ),
+                "bol_photo",
+            ),
+        ):
+            asked = asyncio.create_task(asking)
+            record = await taken_in(world, consumer)
+            assert record.key == b"A-1"
+            assert len(record.value or b"") < 500
+            response = await asked
+            assert (response.status_code, response.json()["status"]) == (200, "synced")
+            assert response.json()[member] is not None
+        blob_id = response.json()["bol_photo"]["blob_id"]
+        acme = await api_key(world, "acme")
+        assert (await client.get(f"/v1/blobs/{blob_id}", headers=acme)).content == picture
+        order_id = (await get(client, acme, {"order_number": "A-1"})).json()["_id"]
+        items = (await client.get(f"/v1/order/{order_id}/timeline", headers=acme)).json()["items"]
+        told = [each["detail"] for each in items if each["kind"] == "record"]
+        assert [each["sequence"] for each in told] == [1, 1, 2]
 
 
 async def test_reference_items_are_answered_in_their_order(settings: Settings) -> None:

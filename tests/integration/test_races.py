@@ -152,8 +152,10 @@ async def test_race_a_a_creation_waits_out_whoever_is_about_to_wait_for_its_numb
 
 async def park_for_number(connection: Connection, tenant: str, number: str, record: Record) -> None:
     await connection.execute(
-        "INSERT INTO lane_commands (wait_tenant, wait_number, tenant_id, command_id, operation,"
-        " reason, record) VALUES ($1, $2, $1, 'w', 'order.update-status', 'x', $3)",
+        "INSERT INTO lane_commands (wait_tenant, wait_partner, wait_number, tenant_id, command_id,"
+        " operation, reason, record)"
+        " SELECT $1, id, $2, $1, 'w', 'order.update-status', 'x', $3 FROM tenants"
+        " WHERE slug = 'acme'",
         tenant,
         number,
         stored.dump(record),

@@ -73,6 +73,7 @@ async def lane_of(world: Hub, *ids: str) -> None:
     ]
     async with transaction(world.pool) as connection:
         await lanes.park(connection, behind)
+        await connection.execute("UPDATE orders SET waiting = $1", len(ids))
 
 
 async def accepted(world: Hub, record: Record, command_id: str) -> tuple[str, str]:

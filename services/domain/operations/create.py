@@ -231,6 +231,7 @@ def _wait_for_mapping(
         logs=[log] if news else [],
         events=[Event("waiting", {"step": order.mapping, "message": message})] if news else [],
         gaps=gaps,
+        in_lane=True,
     )
 
 

@@ -12,6 +12,10 @@ from services.domain.command import Command
 from services.domain.effects import Effects
 from services.domain.operations import (
     create,
+    save_bol,
+    save_bol_image,
+    save_drop,
+    update_status,
     upsert_mapping,
     upsert_pair,
     upsert_record,
@@ -31,6 +35,14 @@ class Operation(NamedTuple):
 
 TABLE: Members[str, Operation] = {
     "order.create": Operation(create.needs, create.decide, create.problems),
+    "order.update-status": Operation(
+        update_status.needs, update_status.decide, update_status.problems
+    ),
+    "order.save-bol": Operation(save_bol.needs, save_bol.decide, save_bol.problems),
+    "order.save-drop": Operation(save_drop.needs, save_drop.decide, save_drop.problems),
+    "order.save-bol-image": Operation(
+        save_bol_image.needs, save_bol_image.decide, save_bol_image.problems
+    ),
     "reference.upsert-tenant": Operation(
         upsert_tenant.needs, upsert_tenant.decide, upsert_tenant.problems
     ),

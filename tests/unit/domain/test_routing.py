@@ -54,6 +54,12 @@ def test_k43_a_message_of_the_destination_goes_the_other_way() -> None:
     assert found["destination_instance_id"] is None
 
 
+def test_a_message_to_the_origin_goes_to_the_system_its_order_came_from() -> None:
+    for system, told in (("Old ERP", "Old ERP"), (None, "ERP"), ("gone", "ERP")):
+        found = routing.between(BETA, None, None, PAIR, system)
+        assert found["destination_source_system"] == told
+
+
 def test_without_a_pair_nothing_is_said_of_the_other_side() -> None:
     found = routing.between(ACME, None, None, None)
     assert {value for name, value in found.items() if name.startswith("destination")} == {None}

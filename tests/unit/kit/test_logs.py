@@ -99,3 +99,10 @@ def test_invalid_text_and_strange_objects_do_not_stop_a_line() -> None:
     configure_logging(SETTINGS, "relay", stream)
     structlog.get_logger().info("odd", key="\ud800", raw=b"\xff", kind=object)
     assert lines(stream)[0]["key"] == "\ud800"
+
+
+def test_what_a_client_sent_wrong_is_no_warning_of_ours() -> None:
+    stream = io.StringIO()
+    configure_logging(SETTINGS, "gateway", stream)
+    logging.getLogger("python_multipart.multipart").warning("Did not find CR at end of boundary")
+    assert lines(stream) == []
