@@ -6,8 +6,6 @@ from benchmarks.topics import Message
 from tests.acceptance.wire import command_headers
 from tests.acceptance.words import Companies, Order, Step
 
-STATUS = "order.update-status"
-
 
 def drawn(companies: Companies, count: int) -> list[Order]:
     """So many orders that nobody has sent before."""
@@ -35,11 +33,7 @@ def messages(companies: Companies, count: int) -> list[Message]:
 def statuses(companies: Companies, orders: Iterable[Order], each: int) -> list[Message]:
     """So many statuses of each order, none of them its end; in turn, as drivers speak."""
     said = [
-        [
-            _said(companies, order, step)
-            for step in companies.steps(order, statuses=each + 1)[:each]
-            if step.operation == STATUS
-        ]
+        [_said(companies, order, step) for step in companies.steps(order, statuses=each + 1)[:each]]
         for order in orders
     ]
     return [message for turn in zip(*said, strict=True) for message in turn]
