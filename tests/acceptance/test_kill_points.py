@@ -150,7 +150,7 @@ async def test_points_drawn_by_a_seed_lose_and_double_nothing(grounds: Grounds) 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 async def test_every_point_of_a_batch_a_turn_and_a_round_loses_and_doubles_nothing(
     grounds: Grounds,
 ) -> None:

@@ -77,7 +77,6 @@ async def nothing_lost_or_repeated(stage: Stage) -> None:
         for record in stage.broken.values()
         if record.legible_id is not None and record.reason != "unknown-tenant"
     }
-
     steps = {step.command_id for trip in stage.trips for step in trip.steps}
     said = steps | stage.untold | stage.refused
 
@@ -95,6 +94,23 @@ async def nothing_lost_or_repeated(stage: Stage) -> None:
     await stage.watch.until(
         answered, "every command has its final answer", seconds=_PATIENCE_SECONDS
     )
+    _check_orders(stage, told_failed)
+    _check_ways(stage, steps)
+    books = (stage.deliveries, stage.ways, stage.answers, *stage.haulers.values())
+    wrong = [sentence for book in books for sentence in book.wrong]
+    repeats = sum(book.repeats for book in books)
+    tell.check(
+        f"no id came with other bytes; {repeats} records came again as they were, as at-least-once"
+        " allows",
+        not wrong,
+        "; ".join(wrong[:5]),
+    )
+    stage.summary["repeats"] = repeats
+
+
+def _check_orders(stage: Stage, told_failed: set[str]) -> None:
+    """The dispatcher's side: what was sent, what was delivered of it, what was answered."""
+    tell, answers = stage.tell, stage.answers
     wanted = {(order.destination, order.number) for order in stage.orders.values()}
     found = stage.deliveries.orders.keys()
     tell.check(
@@ -110,7 +126,6 @@ async def nothing_lost_or_repeated(stage: Stage) -> None:
     tell.check(
         "each says what was meant, in its reader's own ids", not different, "; ".join(different[:3])
     )
-    answers = stage.answers
     done = answers.of_outcome("done") >= stage.orders.keys()
     failed = answers.of_outcome("failed")
     tell.check("each order's command has one final answer: done", done)
@@ -124,17 +139,6 @@ async def nothing_lost_or_repeated(stage: Stage) -> None:
         sorted(answers.duplicates) == sorted(order.command_id for order in stage.day.repeats),
         str(answers.duplicates[:5]),
     )
-    _check_ways(stage, steps)
-    books = (stage.deliveries, stage.ways, answers, *stage.haulers.values())
-    wrong = [sentence for book in books for sentence in book.wrong]
-    repeats = sum(book.repeats for book in books)
-    tell.check(
-        f"no id came with other bytes; {repeats} records came again as they were, as at-least-once"
-        " allows",
-        not wrong,
-        "; ".join(wrong[:5]),
-    )
-    stage.summary["repeats"] = repeats
 
 
 def _check_ways(stage: Stage, steps: set[str]) -> None:

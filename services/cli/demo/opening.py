@@ -193,6 +193,13 @@ def plain_order(stage: Stage, number: str) -> DayOrder:
             }
         ],
     }
+    read = {
+        "terminals": [theirs.main(keys["terminal"]).source_id],
+        "products": [],
+        "suppliers": [theirs.main(keys["supplier"]).source_id],
+        "price_types": ["rack"],
+        "contracts": [],
+    }
     wanted: dict[str, Any] = {
         "number": number,
         "po": None,
@@ -206,15 +213,7 @@ def plain_order(stage: Stage, number: str) -> DayOrder:
                 "tank": theirs.tanks[tank.goid].tank_id,
                 "product": theirs.main(tank.product).source_id,
                 "volume": 7500,
-                "loads": [
-                    {
-                        "terminals": [theirs.main(keys["terminal"]).source_id],
-                        "products": [],
-                        "suppliers": [theirs.main(keys["supplier"]).source_id],
-                        "price_types": ["rack"],
-                        "contracts": [],
-                    }
-                ],
+                "loads": [read],
             }
         ],
         "extra_data": {},

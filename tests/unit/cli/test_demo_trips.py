@@ -69,7 +69,7 @@ def written(value: Any) -> Any:
 @given(seed=st.integers(0, 10**9))
 @settings(max_examples=10, deadline=None)
 def test_every_step_reads_as_the_trip_says(complete: World, seed: int) -> None:
-    """R056-R063, R075-R085, K12, K16, K27: facts, written twice, agree with the decision."""
+    """R056-R063, R079-R085, K12, K16, K27: facts, written twice, agree with the decision."""
     made = trade()
     world = World(complete.directory, complete.master)
     for trip in draw_trips(made, draw_day(made, seed=seed, size=60)):

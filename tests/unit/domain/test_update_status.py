@@ -22,7 +22,7 @@ from tests.unit.domain.driver import (
 from tests.unit.domain.trade import ACME, BETA, NOON, RECORDS
 
 
-def test_r084_r085_k25_a_status_is_taken_echoed_and_sent_in_the_receivers_words() -> None:
+def test_r081_r084_r085_k25_a_status_is_taken_echoed_and_sent_in_the_receivers_words() -> None:
     here = driver.world()
     effects = say(here, status(actual="2026-05-01T15:00:00Z", assigned_to="Dana"))
     assert told(effects) == ("done", 200, None)

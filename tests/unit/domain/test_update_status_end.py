@@ -69,7 +69,7 @@ def test_k26_another_complete_after_complete_is_refused(change: dict[str, Any]) 
     assert told(effects) == ("refused", 422, "request.order_already_complete")
 
 
-def test_k26_complete_is_not_refused_for_want_of_papers_but_the_log_warns() -> None:
+def test_r077_k26_complete_is_not_refused_for_want_of_papers_but_the_log_warns() -> None:
     effects = say(driver.world(), complete())
     assert effects.answer.outcome == "done"
     assert "without bills of lading and executed drops" in effects.logs[0]["detail"]["message"]

@@ -59,7 +59,7 @@ def test_k26_a_fraction_of_a_second_is_older_or_newer() -> None:
     assert found(here).progress == "loading"
 
 
-def test_k26_load_and_drop_cycles_repeat_and_steps_are_skipped() -> None:
+def test_r075_k26_load_and_drop_cycles_repeat_and_steps_are_skipped() -> None:
     here = driver.world()
     for at, progress in enumerate(["completed_drop", "driving_to_load", "loading", "loading"]):
         say(here, status(progress), id=f"s{at}")

@@ -55,7 +55,7 @@ def test_progress_on_a_requested_order_waits_even_at_its_turn() -> None:
         assert "acceptance by Beta Haulage" in effects.answer.body["message"]
 
 
-def test_x05_a_location_without_mapping_waits_in_the_lane_with_its_gap() -> None:
+def test_x05_k25_a_location_without_mapping_waits_in_the_lane_with_its_gap() -> None:
     here = driver.world()
     request = status(location={"source_id": "d-south"})
     effects = say(here, request)
