@@ -5,28 +5,40 @@ import asyncio
 import contextlib
 import json
 import logging
-import statistics
 import sys
 import time
 from typing import Any
 
 from benchmarks import spring
-from benchmarks.figures import Latency, Run, median
+from benchmarks.figures import Run, median, ratios, told
 from benchmarks.fill import Filled, gets
 from benchmarks.fill import fill as fill_tables
 from benchmarks.latency import latency
 from benchmarks.memory import long_run, resident
 from benchmarks.orders import messages
 from benchmarks.over_http import over_http
+from benchmarks.pictures import pictures
+from benchmarks.progress import Progress
 from benchmarks.report import tell
-from benchmarks.sides import PARTITIONS, Limit, Side, hub, hub_run, java, plain, run, topics
+from benchmarks.sides import (
+    PARTITIONS,
+    Limit,
+    Side,
+    hub,
+    hub_run,
+    java,
+    plain,
+    progress,
+    run,
+    topics,
+)
 from benchmarks.stack import BenchStack, bench_stack
 from benchmarks.topics import make, tail
 from services.local.archives import unavailable
 from tests.acceptance.words import Companies
 
 PEERS = ("plain", "spring")
-PARTS = ("throughput", "latency", "http")
+PARTS = ("throughput", "latency", "http", "progress", "pictures")
 # The plain service needs no more to show its pace.
 PLAIN_SHARE = 5
 WARM_SHARE = 2
@@ -66,11 +78,9 @@ class Bench:
         return {
             "orders": count,
             "rates": {name: [each.rate for each in of] for name, of in runs.items()},
-            "median": {name: _run(each) for name, each in best.items()},
+            "median": {name: told(each) for name, each in best.items()},
             "ratio": {
-                name: _ratios(
-                    [one.rate / other.rate for one, other in zip(runs["hub"], of, strict=True)]
-                )
+                name: ratios([each.rate for each in runs["hub"]], [each.rate for each in of])
                 for name, of in runs.items()
                 if name != "hub"
             },
@@ -79,15 +89,17 @@ class Bench:
     async def latency(self, limit: Limit) -> dict[str, Any]:
         """The hub's, and the limit's."""
         asked = self._asked
-        steady = {"rate": asked.rate, "seconds": asked.seconds}
-        first = await latency(self._stack, self._hub, self._companies, **steady)
+        count = int(asked.rate * asked.seconds)
+        sent = messages(self._companies, count)
+        first = await latency(self._stack, self._hub, sent, rate=asked.rate)
         async with limit.running() as side:
-            second = await latency(self._stack, side, self._companies, **steady)
-        limit.passed(int(asked.rate * asked.seconds))
+            sent = messages(self._companies, count)
+            second = await latency(self._stack, side, sent, rate=asked.rate)
+        limit.passed(count)
         return {
             "rate": asked.rate,
-            "hub": _latency(first),
-            "limit": _latency(second),
+            "hub": first.told(),
+            "limit": second.told(),
             "ratio_p50": first.p50 / second.p50,
             "ratio_p99": first.p99 / second.p99,
         }
@@ -98,6 +110,21 @@ class Bench:
         return await over_http(
             self._stack, self._companies, requests=asked.requests,
             connections=asked.connections, rounds=asked.rounds,
+        )  # fmt: skip
+
+    async def progress(self, own: Side) -> dict[str, Any]:
+        """The driver's side."""
+        asked = self._asked
+        return await Progress(self._stack, self._companies, self._hub, own).measure(
+            commands=asked.orders, rounds=asked.rounds, rate=asked.rate, seconds=asked.seconds
+        )
+
+    async def pictures(self) -> dict[str, Any]:
+        """Pictures over HTTP."""
+        asked = self._asked
+        return await pictures(
+            self._stack, self._hub, self._companies,
+            size=int(asked.picture_mib * 1024 * 1024), at_once=asked.pictures,
         )  # fmt: skip
 
     async def memory(self) -> dict[int, dict[str, float]]:
@@ -129,10 +156,10 @@ class Bench:
             "orders": asked.scale,
             "fill_seconds": filled.seconds,
             "database_gigabytes": filled.gigabytes,
-            **{state: _run(each) for state, each in runs.items()},
+            **{state: told(each) for state, each in runs.items()},
             "cost_ratio": cost["filled"] / cost["before"],
             "rate_ratio": runs["filled"].rate / runs["before"].rate,
-            "get_ms": _latency(await gets(self._stack, self._companies, filled)),
+            "get_ms": (await gets(self._stack, self._companies, filled)).told(),
         }
 
 
@@ -162,6 +189,11 @@ async def measure(stack: BenchStack, asked: argparse.Namespace) -> dict[str, Any
             found["latency_ms"] = await bench.latency(limit)
         if "http" in asked.parts:
             found["http"] = await bench.http()
+        if "progress" in asked.parts:
+            said = await enter(tail(stack.kafka, f"crossroads.sync.{companies.origin}"))
+            found["progress"] = await bench.progress(progress(stack, companies, said))
+        if "pictures" in asked.parts:
+            found["pictures"] = await bench.pictures()
         if asked.scale:
             found["scale"] = await bench.scale()
         if asked.memory_orders:
@@ -176,22 +208,6 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _run(of: Run) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "records_per_second": of.rate, "records": of.records, "cpu_us_per_record": of.cpu_us
-    }  # fmt: skip
-    return told | ({"stage_us_per_order": of.stage_us} if of.stages else {})
-
-
-def _ratios(of: list[float]) -> dict[str, float]:
-    """Of each round by itself: what else the machine does moves both sides of it."""
-    return {"median": statistics.median(of), "least": min(of), "most": max(of)}
-
-
-def _latency(of: Latency) -> dict[str, float]:
-    return {"p50": of.p50, "p99": of.p99, "worst": of.worst}
-
-
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
@@ -202,6 +218,8 @@ def _asked() -> argparse.Namespace:
     add("--seconds", type=float, default=20, help="how long at that rate")
     add("--requests", type=int, default=2_000, help="HTTP requests a round")
     add("--connections", type=int, default=32, help="HTTP requests at a time")
+    add("--pictures", type=int, default=32, help="pictures over HTTP at once; at most 32")
+    add("--picture-mib", type=float, default=5, help="their size in MiB; at most 10")
     add("--memory-orders", type=int, default=0, help="a long run; memory is told on the way")
     add("--scale", type=int, default=0, help="a table of so many orders, filled by COPY")
     add("--intakes", type=int, default=1, help="order-intake processes")

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
@@ -45,6 +46,9 @@ class Latency:
         cuts = statistics.quantiles(seconds, n=100, method="inclusive")
         return cls(cuts[49] * 1000, cuts[98] * 1000, max(seconds) * 1000)
 
+    def told(self) -> dict[str, float]:
+        return {"p50": self.p50, "p99": self.p99, "worst": self.worst}
+
 
 class Cpu:
     """The CPU seconds of processes and their children since this was made."""
@@ -75,6 +79,22 @@ def stages_of(metrics: str) -> dict[str, float]:
 def median(runs: Sequence[Run]) -> Run:
     """The run in the middle, by rate."""
     return sorted(runs, key=lambda run: run.rate)[len(runs) // 2]
+
+
+def told(run: Run) -> dict[str, Any]:
+    """A run as it is printed."""
+    found: dict[str, Any] = {
+        "records_per_second": run.rate,
+        "records": run.records,
+        "cpu_us_per_record": run.cpu_us,
+    }
+    return found | ({"stage_us_per_order": run.stage_us} if run.stages else {})
+
+
+def ratios(one: Sequence[float], other: Sequence[float]) -> dict[str, float]:
+    """Of each round by itself: what else the machine does moves both sides of it."""
+    of = [mine / theirs for mine, theirs in zip(one, other, strict=True)]
+    return {"median": statistics.median(of), "least": min(of), "most": max(of)}
 
 
 def _seconds(pid: int) -> float:

@@ -14,7 +14,7 @@ import sys
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from benchmarks.topics import partitions_of
+from tests.acceptance.wire import partitions_of
 
 BATCH = 1000
 
@@ -45,7 +45,7 @@ async def main(kafka: str, dsn: str, source: str, target: str, fetch_wait_ms: st
     producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", max_request_size=8 << 20)
     await consumer.start()
     await producer.start()
-    consumer.assign(await partitions_of(kafka, source))
+    consumer.assign(await partitions_of(kafka, [source]))
     print("ready", flush=True)
     try:
         while not ended.is_set():

@@ -29,7 +29,9 @@ async def over_http(
                  headers | {"Prefer": f"wait={WAIT_SECONDS}"}, "synced")  # fmt: skip
     found: dict[str, list[dict[str, Any]]] = {"hub": [], "plain": []}
     async with AsyncExitStack() as until_end:
-        address, pid = await until_end.enter_async_context(_plain(str(stack.line["database"])))
+        address, pid = await until_end.enter_async_context(
+            plain_service(str(stack.line["database"]))
+        )
         peer = Caller(address, "/orders", connections, {}, "stored")
         for caller in (hub, peer):
             async with caller:
@@ -125,7 +127,8 @@ def _median(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _plain(dsn: str) -> AsyncIterator[tuple[str, int]]:
+async def plain_service(dsn: str) -> AsyncIterator[tuple[str, int]]:
+    """The plain HTTP service, running: its address and its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])

@@ -14,6 +14,10 @@ def tell(found: Mapping[str, Any]) -> None:
         _latency(found["latency_ms"])
     if "http" in found:
         _http(found["http"])
+    if "progress" in found:
+        _progress(found["progress"])
+    if "pictures" in found:
+        _pictures(found["pictures"])
     if "memory_mb" in found:
         _memory(found["memory_mb"])
     if "scale" in found:
@@ -55,6 +59,47 @@ def _http(found: Mapping[str, Any]) -> None:
         )
         print(f"          CPU, µs each: {_cpu(of['cpu_us_per_request'])}")
     print(f"  ratio  {found['ratio']:9.2f}")
+
+
+def _progress(found: Mapping[str, Any]) -> None:
+    print(
+        f"topic to topic, {found['commands']:,} commands a round, the median round"
+        " (a mixed day: one create, nine statuses, two papers an order):"
+    )
+    for name, run in found["median"].items():
+        rates = found["rates"][name]
+        spread = f"({min(rates):,.0f} to {max(rates):,.0f})"
+        beside = f"beside create {_ratio(found['to_create'][name])}" if name != "create" else ""
+        print(f"  {name:14}{run['records_per_second']:7,.0f} a second {spread:20} {beside}")
+    print("CPU, µs a command:")
+    for name, run in found["median"].items():
+        print(f"  {name:14} {_cpu(run['cpu_us_per_record'])}")
+    stages = found["median"]["update_status"]["stage_us_per_order"].items()
+    spent = ", ".join(f"{name} {each:.0f}" for name, each in stages)
+    print(f"status-update, µs a status by the clock: {spent}")
+    told = found["latency_ms"]
+    print(f"accepted to readable at {found['rate']:g} a second, ms:")
+    for name in ("create", "update_status"):
+        of = told[name]
+        print(f"  {name:14} p50 {of['p50']:6.1f}   p99 {of['p99']:6.1f}   worst {of['worst']:6.1f}")
+    print(f"  {'ratio':14} p50 {told['ratio_p50']:6.2f}   p99 {told['ratio_p99']:6.2f}")
+
+
+def _pictures(found: Mapping[str, Any]) -> None:
+    size, count = found["bytes"] / 1e6, found["at_once"]
+    print(
+        f"pictures of {size:.1f} MB over HTTP, {count} one by one and {count} at once"
+        f" ({size * count:.0f} MB); resident MB of the gateway, and of a plain service that reads a"
+        " body and inserts it:"
+    )
+    for name in ("hub", "plain"):
+        for way, words in (("one", "one by one"), ("many", "at once")):
+            of = found[name][way]
+            print(
+                f"  {name:6}{words:11} before {of['before_mb']:6.1f}   most {of['most_mb']:6.1f}"
+                f"   after {of['after_mb']:6.1f}   {of['pictures_per_second']:5.1f} a second"
+                f"   p50 {of['p50_ms']:7.1f} ms   worst {of['worst_ms']:7.1f} ms"
+            )
 
 
 def _scale(found: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Who is measured: the hub, and what it stands beside; each with its topics and processes."""
 
 import contextlib
+import json
 import sys
 import time
 from collections import Counter
@@ -8,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import httpx
+from aiokafka import ConsumerRecord
 
 from benchmarks import spring
 from benchmarks.figures import Cpu, Run, stages_of
@@ -30,6 +32,10 @@ class Side:
     # What reads the input topic, and is frozen while that is filled.
     readers: Callable[[], list[int]]
     processes: Callable[[], Mapping[str, list[int]]]
+    # Which command a record of `target` came of.
+    cause_of: Callable[[ConsumerRecord], str]
+    # Whose batches read `source`.
+    service: str = "order-intake"
 
 
 async def run(stack: BenchStack, side: Side, messages: Sequence[Message]) -> Run:
@@ -52,15 +58,39 @@ def hub(stack: BenchStack, companies: Companies, tail: Tail) -> Side:
         tail,
         lambda: stack.pids("order-intake")["order-intake"],
         lambda: stack.pids(*SERVICES),
+        _caused_by,
     )
 
 
+def progress(stack: BenchStack, companies: Companies, tail: Tail) -> Side:
+    """The hub's other way: what the destination says of orders, told to their origin."""
+    return Side(
+        "progress",
+        f"crossroads.progress.{companies.destination}",
+        f"crossroads.sync.{companies.origin}",
+        tail,
+        lambda: stack.pids("status-update")["status-update"],
+        lambda: stack.pids(*SERVICES),
+        _caused_by,
+        "status-update",
+    )
+
+
+def _caused_by(record: ConsumerRecord) -> str:
+    return str(dict(record.headers)["ce_causationid"].decode())
+
+
+def _passed_on(record: ConsumerRecord) -> str:
+    """Of a create that passed the limit pipeline, which writes no headers."""
+    return f"create-{json.loads(record.value)['origin_order_number']}"
+
+
 async def hub_run(stack: BenchStack, side: Side, messages: Sequence[Message]) -> Run:
-    """A run of the hub, with the seconds its intake's batches spent by stage; then it is quiet."""
-    before = await _stages(stack)
+    """A run of the hub, with the seconds its reader's batches spent by stage; then it is quiet."""
+    before = await _stages(stack, side.service)
     found = await run(stack, side, messages)
     await stack.quiet()
-    after = await _stages(stack)
+    after = await _stages(stack, side.service)
     spent = {name: after[name] - before[name] for name in after}
     return Run(found.records, found.seconds, found.cpu, spent)
 
@@ -75,7 +105,9 @@ class Limit:
     def __init__(self, stack: BenchStack, tail: Tail) -> None:
         self._stack = stack
         self._sent = 0
-        self.side = Side("limit", "benchmark.limit.in", "benchmark.limit.out", tail, list, dict)
+        self.side = Side(
+            "limit", "benchmark.limit.in", "benchmark.limit.out", tail, list, dict, _passed_on
+        )
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Side]:
@@ -89,7 +121,7 @@ class Limit:
             await side.tail.reach(before + self._sent)
             yield Side(
                 side.name, side.source, side.target, side.tail,
-                lambda: [pid], lambda: {"limit": [pid]},
+                lambda: [pid], lambda: {"limit": [pid]}, _passed_on,
             )  # fmt: skip
 
     async def run(self, messages: Sequence[Message]) -> Run:
@@ -111,7 +143,9 @@ async def plain(stack: BenchStack, companies: Companies, tail: Tail) -> AsyncIte
     command = (sys.executable, "-m", "benchmarks.peers.plain", stack.kafka)
     names = (companies.origin, companies.destination)
     async with program(*command, str(stack.line["database"]), source, target, *names) as pid:
-        yield Side("plain", source, target, tail, lambda: [pid], lambda: {"plain": [pid]})
+        yield Side(
+            "plain", source, target, tail, lambda: [pid], lambda: {"plain": [pid]}, _passed_on
+        )
 
 
 @contextlib.asynccontextmanager
@@ -122,7 +156,9 @@ async def java(stack: BenchStack, companies: Companies, tail: Tail) -> AsyncIter
     async with spring.spring(
         stack.kafka, str(stack.line["database"]), (source, target), names
     ) as pid:
-        yield Side("spring", source, target, tail, lambda: [pid], lambda: {"spring": [pid]})
+        yield Side(
+            "spring", source, target, tail, lambda: [pid], lambda: {"spring": [pid]}, _passed_on
+        )
 
 
 def topics(name: str) -> tuple[str, str]:
@@ -130,9 +166,9 @@ def topics(name: str) -> tuple[str, str]:
     return f"benchmark.{name}.in", f"benchmark.{name}.out"
 
 
-async def _stages(stack: BenchStack) -> Counter[str]:
+async def _stages(stack: BenchStack, service: str) -> Counter[str]:
     found: Counter[str] = Counter()
     async with httpx.AsyncClient(trust_env=False) as client:
-        for url in stack.line["metrics"]["order-intake"]:
+        for url in stack.line["metrics"][service]:
             found.update(stages_of((await client.get(url)).text))
     return found

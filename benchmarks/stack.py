@@ -3,7 +3,6 @@
 import contextlib
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,36 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.stack import COMMAND, Stack
+from tests.acceptance.stack import Stack
 from tests.acceptance.words import Companies
 
 # The hub's own default: a frozen process that is thawed within it keeps its partitions.
 SESSION_SECONDS = 30
 # Of the hub; what else the stack starts serves all sides.
-SERVICES = ("order-intake", "relay", "gateway", "reference-data")
+SERVICES = ("order-intake", "status-update", "relay", "gateway", "reference-data")
 SERVERS = ("postgres", "broker")
 
 
 @dataclass(slots=True)
 class BenchStack(Stack):
-    """`crossroads up --json` on a broker."""
-
-    broker: str = "tansu"
-
-    def start(self) -> None:
-        """Start, and return when the line says that all is ready."""
-        words = [
-            part
-            for name, count in self.replicas.items()
-            for part in ("--replicas", f"{name}={count}")
-        ]
-        with (self.data.parent / f"{self.data.name}.talk").open("ab") as talk:
-            self._process = subprocess.Popen(
-                [*COMMAND, "up", "--data", str(self.data), "--broker", self.broker, "--json",
-                 *words],
-                stdout=subprocess.PIPE, stderr=talk, text=True, env=self._environment(),
-            )  # fmt: skip
-        self.line = json.loads(self._first_line())
+    """`crossroads up --json`, and what measuring asks of it."""
 
     @property
     def is_up(self) -> bool:

@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from tests.acceptance.wire import Headers
+from tests.acceptance.wire import Headers, partitions_of
 
 DEADLINE_SECONDS = 300.0
-APPEARING_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +23,11 @@ class Message:
     value: bytes
     headers: Headers
 
+    @property
+    def command_id(self) -> str:
+        """Its `ce_id`."""
+        return (dict(self.headers)["ce_id"] or b"").decode()
+
 
 async def make(kafka: str, *topics: str, partitions: int) -> None:
     """Create topics that are not there."""
@@ -31,28 +35,6 @@ async def make(kafka: str, *topics: str, partitions: int) -> None:
     await admin.start()
     try:
         await admin.create_topics([NewTopic(topic, partitions, 1) for topic in topics])
-    finally:
-        await admin.close()
-
-
-async def partitions_of(kafka: str, topic: str) -> list[TopicPartition]:
-    """The partitions of a topic that is there.
-
-    Asked of the broker: a consumer of Apache Kafka knows no topic that it has not subscribed to.
-    Right after a topic was made the broker may not know it yet.
-    """
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    try:
-        deadline = time.monotonic() + APPEARING_SECONDS
-        while True:
-            (described,) = await admin.describe_topics([topic])
-            found = described["partitions"]
-            if found and not any(each["error_code"] for each in found):
-                numbers = sorted(each["partition"] for each in found)
-                return [TopicPartition(topic, number) for number in numbers]
-            assert time.monotonic() < deadline, f"no topic {topic}: {described}"
-            await asyncio.sleep(0.05)
     finally:
         await admin.close()
 
@@ -113,7 +95,7 @@ async def consumer(
     )
     await found.start()
     try:
-        found.assign(await partitions_of(kafka, topic))
+        found.assign(await partitions_of(kafka, [topic]))
         yield found
     finally:
         await found.stop()

@@ -25,6 +25,12 @@ CREATE TABLE IF NOT EXISTS benchmark_http_orders (
 )
 """
 INSERT = "INSERT INTO benchmark_http_orders (origin_number, document) VALUES ($1, $2) RETURNING id"
+PICTURES = """
+CREATE TABLE IF NOT EXISTS benchmark_http_pictures (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, content bytea NOT NULL
+)
+"""
+INSERT_PICTURE = "INSERT INTO benchmark_http_pictures (content) VALUES ($1) RETURNING id"
 
 
 def application(dsn: str) -> FastAPI:
@@ -32,6 +38,7 @@ def application(dsn: str) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with asyncpg.create_pool(dsn) as pool:
             await pool.execute(TABLE)
+            await pool.execute(PICTURES)
             app.state.pool = pool
             yield
 
@@ -44,6 +51,15 @@ def application(dsn: str) -> FastAPI:
         return {
             "status": "stored",
             "id": await request.app.state.pool.fetchval(INSERT, number, document),
+        }
+
+    @app.post("/pictures")
+    async def keep(request: Request) -> dict[str, int | str]:
+        # As one writes it: the body, then the row.
+        content = await request.body()
+        return {
+            "status": "stored",
+            "id": await request.app.state.pool.fetchval(INSERT_PICTURE, content),
         }
 
     return app

@@ -1,7 +1,8 @@
 """One story of orders, told again and again while a process fails at one step of it after another.
 
-Two companies on a database and a broker of the test's own servers; order-intake and the relay are
-the real processes, forked from a warm one and led through proxies that count what they say.
+Two companies on a database and a broker of the test's own servers; order-intake, status-update and
+the relay are the real processes, forked from a warm one and led through proxies that count what
+they say. The chapters of progress stand in kill_points_progress.py.
 """
 
 import contextlib
@@ -36,7 +37,7 @@ from tests.acceptance.kill_points_steps import (
     RelaySteps,
     TurnSteps,
 )
-from tests.acceptance.kill_points_wire import BEFORE, Doors, leave_group
+from tests.acceptance.kill_points_wire import BEFORE, Doors, Watch, leave_group
 from tests.acceptance.ledger import Expected, Ledger
 from tests.acceptance.stack import eventually, lives, until
 from tests.acceptance.wire import Headers, command_headers, partitions_of, reading
@@ -44,7 +45,7 @@ from tests.acceptance.words import Companies, Order, Upsert
 from tests.integration.hub import Hub, hub
 from tests.servers import APACHE_SETTINGS
 
-INTAKE, RELAY = "order-intake", "relay"
+INTAKE, STATUS, RELAY = SERVICES = ("order-intake", "status-update", "relay")
 SECONDS = 40.0
 
 
@@ -100,6 +101,21 @@ class Scene:
             await leave_group(self.kafka, gate.member)
             gate.member = None
 
+    async def end_life(self, service: str) -> None:
+        """Kill a service that stays down until it is forked again."""
+        self.down.add(service)
+        self.kill(service)
+        await self.buried(service)
+
+    async def only(self, *services: str) -> None:
+        """Let these run and no other: whoever is up may take a turn."""
+        for service in SERVICES:
+            up = service in self.pids and service not in self.down
+            if up and service not in services:
+                await self.end_life(service)
+            elif not up and service in services:
+                self.fork(service)
+
     def told(self, service: str) -> str:
         """The end of a service's log."""
         log = self.home / service
@@ -107,44 +123,55 @@ class Scene:
 
     # The story.
 
-    async def tell(self, chapter: str, point: Point | None = None) -> list[str] | None:
-        """The whole story, with a fault at a point of one chapter; then everything is checked.
-
-        The steps of the chapter that were seen; None where there was no such point this time.
-        """
+    def begin(self, service: str, point: Point | None) -> Callable[[Watch], None]:
+        """Begin a story; what is returned watches the service, and makes the fault at the point."""
         self.stories += 1
         # The same draw each time, or the steps would not be the same.
         self.companies.rng.seed(self.seed)
-        service = RELAY if chapter == RELAY_ROUND else INTAKE
-        gate = self.doors[service].gate
         at, side = (None, BEFORE) if point is None else (point.at, point.side)
 
         def happens() -> None:
             if point is not None and point.fault == KILLED:
                 self.kill(service)
 
-        plain, late = self._orders()
-        if chapter == RELAY_ROUND:
-            self.down.add(RELAY)
-            self.kill(RELAY)
-            await self.buried(RELAY)
-        if chapter == BATCH:
-            gate.arm(BatchSteps(self.companies.tag), at, side, happens)
-        await self._produce(plain, late)
-        await self._taken([order.command_id for order in (*plain, late)])
-        if chapter == LANE_TURN:
-            gate.arm(TurnSteps(), at, side, happens)
-        # At once: one waking and one turn, whoever is quicker.
-        upserts = self.companies.late(self.stories)
-        await self.hub.process(*(_record(self.hub, upsert) for upsert in upserts))
-        if chapter == RELAY_ROUND:
-            await self._decided()
-            gate.arm(RelaySteps(), at, side, happens)
-            self.fork(RELAY)
-        await self._settled()
+        return lambda watch: self.doors[service].gate.arm(watch, at, side, happens)
+
+    async def end(self, service: str, point: Point | None) -> list[str] | None:
+        """Let everything come to rest and be judged; what `tell` returns."""
+        await self.settled()
+        gate = self.doors[service].gate
         labels = gate.disarm()
         await self.judge()
-        return None if at is not None and not gate.fired.is_set() else labels
+        return labels if point is None or gate.fired.is_set() else None
+
+    async def tell(self, chapter: str, point: Point | None = None) -> list[str] | None:
+        """The story of an order, with a fault at a point of a chapter; then all is checked.
+
+        The steps of the chapter that were seen; None where there was no such point this time.
+        """
+        await self.only(INTAKE, RELAY)
+        service = RELAY if chapter == RELAY_ROUND else INTAKE
+        arm = self.begin(service, point)
+        plain, late = self.orders()
+        if chapter == RELAY_ROUND:
+            await self.end_life(RELAY)
+        if chapter == BATCH:
+            arm(BatchSteps(self.companies.tag))
+        await self.produce(plain, late)
+        await self.taken([order.command_id for order in (*plain, late)])
+        if chapter == LANE_TURN:
+            arm(TurnSteps())
+        await self.map_late()
+        if chapter == RELAY_ROUND:
+            await self._decided()
+            arm(RelaySteps())
+            self.fork(RELAY)
+        return await self.end(service, point)
+
+    async def map_late(self) -> None:
+        """What the late order of this story waits for: at once, so one waking and one turn."""
+        upserts = self.companies.late(self.stories)
+        await self.hub.process(*(_record(self.hub, upsert) for upsert in upserts))
 
     async def _keep_running(self) -> None:
         """What a supervisor does: whoever ended by itself is started anew."""
@@ -163,10 +190,12 @@ class Scene:
             books = await accounting.count(connection)
             repaired = await connection.fetchval("SELECT count(*) FROM lane_repairs")
         assert problems(books) == []
-        create = books.operations["order.create"]
-        assert (create.waiting, create.failed, repaired) == (0, 0, 0), books
+        waits = sum(each.waiting for each in books.operations.values())
+        failed = books.operations["order.create"].failed
+        assert (waits, failed, repaired) == (0, 0, 0), books
 
-    def _orders(self) -> tuple[list[Order], Order]:
+    def orders(self) -> tuple[list[Order], Order]:
+        """Two orders, one that gives a number again, and one that waits for a mapping."""
         companies, ledger, now = self.companies, self.ledger, time.monotonic()
         plain = [companies.order() for _ in range(2)]
         late = companies.order(late=self.stories)
@@ -178,7 +207,7 @@ class Scene:
         ledger.expect(Expected(again.command_id, "refused", refused, now))
         return [*plain, again], late
 
-    async def _produce(self, plain: list[Order], late: Order) -> None:
+    async def produce(self, plain: list[Order], late: Order) -> None:
         """One produced batch: a gap, a further copy, a number given again, a broken record."""
         batch = self.producer.create_batch()
         broken = f"{self.companies.tag}-broken-{self.stories}".encode()
@@ -196,14 +225,24 @@ class Scene:
         topic = f"crossroads.orders.{self.companies.origin}"
         await (await self.producer.send_batch(batch, topic, partition=0))
 
-    async def _taken(self, ids: list[str]) -> None:
+    async def create(self, order: Order) -> None:
+        """Produce one order by itself."""
+        headers = command_headers(
+            order.command_id, "order.create", partner=self.companies.destination
+        )
+        topic = f"crossroads.orders.{self.companies.origin}"
+        await self.producer.send_and_wait(
+            topic, order.body, key=order.number.encode(), headers=headers, partition=0
+        )
+
+    async def taken(self, ids: list[str]) -> None:
         """Wait until these commands were accepted."""
 
         async def taken() -> bool:
             query = "SELECT count(*) FROM commands WHERE command_id = ANY($1)"
             return bool(await self.hub.pool.fetchval(query, ids) == len(set(ids)))
 
-        await self._until(taken, "the commands to be taken")
+        await self.until_so(taken, "the commands to be taken")
 
     async def _decided(self) -> None:
         """Wait until no command waits."""
@@ -212,18 +251,18 @@ class Scene:
             query = "SELECT count(*) FROM commands WHERE outcome = 'waiting'"
             return not await self.hub.pool.fetchval(query)
 
-        await self._until(decided, "the commands to be decided")
+        await self.until_so(decided, "the commands to be decided")
 
-    async def _settled(self) -> None:
+    async def settled(self) -> None:
         """Wait until everything that was sent has its answers and the outbox is empty."""
 
         async def settled() -> bool:
             query = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_parked)"
             return not self.ledger.unsettled() and not await self.hub.pool.fetchval(query)
 
-        await self._until(settled, "everything to be told")
+        await self.until_so(settled, "everything to be told")
 
-    async def _until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    async def until_so(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
         async def attempt() -> bool:
             await self._keep_running()
             return await condition()
@@ -231,7 +270,7 @@ class Scene:
         try:
             await eventually(attempt, what, SECONDS)
         except AssertionError as error:
-            told = [self.told(service) for service in (INTAKE, RELAY)]
+            told = [self.told(service) for service in SERVICES]
             raise AssertionError("\n".join([str(error), *self.ledger.unsettled(), *told])) from None
 
 
@@ -267,7 +306,7 @@ async def scene(
             await own.process(_record(own, upsert))
         while await own.drain():
             pass
-        doors = {name: Doors(dsn, kafka) for name in (INTAKE, RELAY)}
+        doors = {name: Doors(dsn, kafka) for name in SERVICES}
         for each in doors.values():
             await stack.enter_async_context(each.open())
         producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all")
@@ -279,8 +318,6 @@ async def scene(
         )
         await stack.enter_async_context(reading(kafka, ledger.topics, ledger.take))
         stack.push_async_callback(_ended, found)
-        for service in (INTAKE, RELAY):
-            found.fork(service)
         yield found
 
 

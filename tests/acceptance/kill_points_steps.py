@@ -1,10 +1,14 @@
-"""Which statements, requests and answers are the steps of a batch, a lane turn, a relay round."""
+"""Which statements, requests and answers are the steps of each chapter."""
 
 from dataclasses import dataclass
 
 from tests.acceptance.kill_points_wire import AFTER, BEFORE, FETCH, OFFSET_COMMIT, PRODUCE
 
-BATCH, LANE_TURN, RELAY_ROUND = CHAPTERS = ("batch", "lane turn", "relay round")
+BATCH, LANE_TURN, RELAY_ROUND = ORDER_CHAPTERS = ("batch", "lane turn", "relay round")
+PROGRESS, PROGRESS_TURN, TAKE_OVER = PROGRESS_CHAPTERS = (
+    "progress batch", "progress turn", "take-over"
+)  # fmt: skip
+CHAPTERS = (*ORDER_CHAPTERS, *PROGRESS_CHAPTERS)
 KILLED, CUT = FAULTS = ("killed", "cut off")
 
 
@@ -95,6 +99,23 @@ class TurnSteps:
 
     def answer(self, *_: object) -> bool:
         return False
+
+
+class TakeOverSteps:
+    """A batch whose order takes over what waits for its number, and the turn that follows."""
+
+    def __init__(self, tag: str) -> None:
+        self._batch, self._turn = BatchSteps(tag), TurnSteps()
+
+    def statement(self, session: int, text: str) -> bool:
+        found = self._batch.statement(session, text), self._turn.statement(session, text)
+        return any(found)
+
+    def request(self, key: int, body: bytes) -> bool:
+        return self._batch.request(key, body)
+
+    def answer(self, key: int, body: bytes) -> bool:
+        return self._batch.answer(key, body)
 
 
 class RelaySteps:

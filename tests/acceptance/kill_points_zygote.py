@@ -14,8 +14,9 @@ from services.kit.process import run
 from services.kit.settings import load_settings
 from services.order_intake import app as order_intake
 from services.relay import app as relay
+from services.status_update import app as status_update
 
-SERVICES = {app.SERVICE: app.build for app in (order_intake, relay)}
+SERVICES = {app.SERVICE: app.build for app in (order_intake, status_update, relay)}
 
 
 def main() -> None:

@@ -68,12 +68,19 @@ def test_the_demo_checks_its_whole_story_exits_0_and_leaves_nothing_running(home
     assert process.returncode == 0, told
     summary: dict[str, Any] = json.loads(data)
     assert summary["records"] == 150
-    assert summary["killed"] == ["order-intake", "relay"]
+    assert summary["killed"] == ["order-intake", "relay", "status-update"]
     assert summary["audit"]["balanced"] is True
     assert summary["dead_letters"] >= 15
     assert summary["waited_for_a_mapping"] >= 7
     assert summary["delivered"] == summary["audit"]["operations"]["order.create"]["done"]
+    operations = summary["audit"]["operations"]
+    said = ("order.update-status", "order.save-bol", "order.save-drop", "order.save-bol-image")
+    # One command is done and told to nobody: the same `complete` again.
+    assert summary["told"] == sum(operations[name]["done"] for name in said) - 1
+    assert summary["told"] > 100
     assert "Nørdhaul Spedition" in told
+    assert "lane.order_unknown" in told
+    assert "GET /v1/order/" in told
     assert left_running(home) == []
 
 

@@ -10,8 +10,9 @@ from tests.acceptance.stack import Stack, until
 from tests.acceptance.storm import Storm, storm
 
 pytestmark = [pytest.mark.timeout(360), on_each()]
-REPLICAS = {"relay": 2, "order_intake": 2}
+REPLICAS = {"relay": 2, "order_intake": 2, "status_update": 2}
 SENT_MEANWHILE = 40
+TOLD_MEANWHILE = 12
 
 
 async def frozen_and_thawed(running: Storm, name: str, number: int) -> None:
@@ -21,11 +22,17 @@ async def frozen_and_thawed(running: Storm, name: str, number: int) -> None:
     async def freeze() -> None:
         stack.send(name, signal.SIGSTOP, number)
 
-    began, sent = time.monotonic(), running.sent
+    began, sent, told = time.monotonic(), running.sent, len(running.ledger.steps)
     try:
         await running.hurt(f"{name} {number + 1} frozen", freeze)
         # Some for each partition and shard: of what it held, the other must take over everything.
-        await until(lambda: running.sent >= sent + SENT_MEANWHILE, "orders beside the frozen one")
+        await until(
+            lambda: (
+                running.sent >= sent + SENT_MEANWHILE
+                and len(running.ledger.steps) >= told + TOLD_MEANWHILE
+            ),
+            "orders and their ways beside the frozen one",
+        )
         known = [each for each in running.ledger.expected.values() if not each.late]
         await until(
             lambda: all(running.ledger.answers[each.id].ids for each in known),
@@ -38,7 +45,7 @@ async def frozen_and_thawed(running: Storm, name: str, number: int) -> None:
     await until(lambda: running.sent >= thawed + 50, "load on the thawed process")
 
 
-@pytest.mark.parametrize("name", ["relay", "order-intake"])
+@pytest.mark.parametrize("name", ["relay", "order-intake", "status-update"])
 async def test_a_frozen_process_thawed_after_the_other_took_over_doubles_nothing(
     stack: Stack, name: str
 ) -> None:

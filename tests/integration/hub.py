@@ -5,8 +5,9 @@ History is given as commands: tenants, mappings and orders all come in through t
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,9 +15,11 @@ import orjson
 
 from services.commands.lane_loop import LaneLoop
 from services.commands.pipeline import Pipeline
+from services.domain.accounting import problems
 from services.kit.cloudevents import Record, Source
 from services.kit.database import Pool, open_pool, transaction
 from services.kit.outbox import unpack_headers
+from services.records import accounting
 
 MIDNIGHT_MS = 1_790_000_000_000
 WAIT_SECONDS = 900.0
@@ -144,6 +147,58 @@ async def hub(dsn: str) -> AsyncIterator[Hub]:
         yield Hub(pool, dsn)
     finally:
         await pool.close()
+
+
+@asynccontextmanager
+async def trading(dsn: str) -> AsyncIterator[Hub]:
+    """A hub on a migrated database, with acme that sends orders to haul."""
+    async with hub(dsn) as opened:
+        await two_companies(opened, "acme", "haul")
+        yield opened
+
+
+async def all_well(hub: Hub) -> None:
+    """The books balance, and no work was overlooked."""
+    async with transaction(hub.pool) as connection:
+        assert problems(await accounting.count(connection)) == []
+    assert await hub.lanes.sweep() == 0
+
+
+@asynccontextmanager
+async def held_open(hub: Hub, *records: Record) -> AsyncIterator[Callable[[], None]]:
+    """A batch that is processed, and committed only when the returned function is called."""
+    processed, release = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with transaction(hub.pool) as connection:
+            await hub.pipeline.process(connection, records)
+            processed.set()
+            await release.wait()
+
+    task = asyncio.create_task(hold())
+    done = asyncio.ensure_future(processed.wait())
+    await asyncio.wait({task, done}, return_when="FIRST_COMPLETED")
+    assert processed.is_set(), task
+    yield release.set
+    release.set()
+    await task
+
+
+async def waits_for_a_lock(hub: Hub, task: asyncio.Task[object]) -> None:
+    """Return when some session waits for a lock; the task must not have ended by then."""
+    async with asyncio.timeout(10):
+        while not await hub.pool.fetchval(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ):
+            assert not task.done(), "the other side did not wait"
+            await asyncio.sleep(0.01)
+    assert not task.done()
+
+
+def started(work: Awaitable[object]) -> asyncio.Task[object]:
+    """Something that goes on beside what follows."""
+    return asyncio.ensure_future(work)
 
 
 async def two_companies(hub: Hub, origin: str, destination: str, **pair: Any) -> None:

@@ -98,11 +98,27 @@ async def test_nothing_is_taken_on_an_order_that_is_over(
     await trade.pipe.pool.execute(f"UPDATE orders SET {change}")
     for path, body in (
         ("order/update_status", status()),
+        ("order/update_status", status("complete", location=...)),
         ("order/save_bol", BOL),
         ("order/save_drop", DROP),
     ):
         refused = await trade.world.ask(trade.haul, path, body, partner="acme")
         assert (refused.status_code, refused.json()["code"]) == (422, code)
+    photo = await picture(trade, PNG)
+    assert (photo.status_code, photo.json()["code"]) == (422, code)
+
+
+async def test_an_older_status_is_told_and_does_not_move_the_trip_back(trade: Trade) -> None:
+    """K26."""
+    await trade.ordered()
+    await update(trade, status("dropping", actual="2026-11-23T11:00:00Z", assigned_to="Kim"))
+    late = status("loading", actual="2026-11-23T09:00:00Z", eta="2026-11-23T10:00:00Z")
+    taken = (await update(trade, late)).json()
+    assert (taken["status"], taken["status_update"]["progress_status"]) == ("synced", "loading")
+    assert "the trip stays there" in taken["log"]["detail"]["message"]
+    found = (await trade.world.ask(trade.acme, "order/get", {"order_number": "A1"})).json()
+    assert (found["trip_status"], found["assigned_to"]) == ("dropping", "Kim")
+    assert found["eta"] == "2026-11-23T10:00:00Z", "nothing newer gave one"
 
 
 async def test_a_bill_or_drop_at_a_site_the_order_does_not_have_is_422(trade: Trade) -> None:

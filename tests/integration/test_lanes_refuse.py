@@ -13,28 +13,25 @@ from typer.testing import CliRunner
 from services.cli.app import app
 from services.commands.pipeline import now
 from services.commands.refusing import refuse_head
-from services.domain.accounting import problems
 from services.domain.command import Command
 from services.domain.effects import Effects
 from services.domain.operations import table
 from services.domain.world import World
 from services.kit.database import transaction
-from services.records import accounting
 from tests.integration.hub import (
     LATE_PRODUCT,
     Hub,
-    hub,
+    all_well,
     late_drops,
     mapping,
     results,
-    two_companies,
+    trading,
 )
 
 
 @pytest.fixture
 async def world(fresh_database: str) -> AsyncIterator[Hub]:
-    async with hub(fresh_database) as opened:
-        await two_companies(opened, "acme", "haul")
+    async with trading(fresh_database) as opened:
         yield opened
 
 
@@ -51,12 +48,6 @@ async def refused(world: Hub, reason: str = "no such terminal") -> Any:
     async with transaction(world.pool) as connection:
         order_id = await connection.fetchval("SELECT id FROM orders")
         return await refuse_head(connection, order_id, reason, now())
-
-
-async def all_well(world: Hub) -> None:
-    async with transaction(world.pool) as connection:
-        assert problems(await accounting.count(connection)) == []
-    assert await world.lanes.sweep() == 0
 
 
 async def test_a_refused_status_leaves_its_lane_and_the_next_one_goes_on(world: Hub) -> None:

@@ -6,8 +6,7 @@ Each test holds one side's transaction open, starts the other side, sees it wait
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -17,58 +16,31 @@ from services.kit.database import Connection, transaction
 from services.records import lanes, stored
 from services.records.locks import Race, numbers_of, take_exclusive
 from services.records.numbers import number_token
-from tests.integration.hub import Hub, hub, mapping, order, results, syncs, two_companies
+from tests.integration.hub import (
+    Hub,
+    held_open,
+    mapping,
+    order,
+    results,
+    started,
+    syncs,
+    trading,
+    waits_for_a_lock,
+)
 
 REGULAR_AGAIN = mapping("acme", "dispatch", "product", "late", "product_REGULAR", prefix="o")
 
 
 @pytest.fixture
 async def world(fresh_database: str) -> AsyncIterator[Hub]:
-    async with hub(fresh_database) as opened:
-        await two_companies(opened, "acme", "haul")
+    async with trading(fresh_database) as opened:
         yield opened
-
-
-@asynccontextmanager
-async def held_open(world: Hub, *records: Record) -> AsyncIterator[Callable[[], None]]:
-    """A batch that is processed, and committed only when the returned function is called."""
-    processed, release = asyncio.Event(), asyncio.Event()
-
-    async def hold() -> None:
-        async with transaction(world.pool) as connection:
-            await world.pipeline.process(connection, records)
-            processed.set()
-            await release.wait()
-
-    task = asyncio.create_task(hold())
-    await asyncio.wait(
-        {task, asyncio.ensure_future(processed.wait())}, return_when="FIRST_COMPLETED"
-    )
-    yield release.set
-    release.set()
-    await task
-
-
-async def waits_for_a_lock(world: Hub, task: asyncio.Task[object]) -> None:
-    """Return when some session waits for a lock; the task must not have ended by then."""
-    async with asyncio.timeout(10):
-        while not await world.pool.fetchval(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        ):
-            assert not task.done(), "the other side did not wait"
-            await asyncio.sleep(0.01)
-    assert not task.done()
 
 
 def late_order(world: Hub, number: str = "R1") -> Record:
     wanted = order(number)
     wanted["drops"][0]["product"] = {"source_id": "o-late"}
     return world.record("order.create", wanted, origin="acme", partner="haul")
-
-
-def started(work: Awaitable[object]) -> asyncio.Task[object]:
-    return asyncio.ensure_future(work)
 
 
 async def test_race_b_an_order_waits_out_the_upsert_that_brings_its_mapping(world: Hub) -> None:

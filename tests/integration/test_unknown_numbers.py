@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,6 @@ from services.domain.command import Command
 from services.domain.effects import Answer, Effects, UnknownNumber
 from services.domain.operations import table
 from services.domain.world import World
-from services.kit.cloudevents import Record
 from services.kit.database import transaction
 from services.records import accounting, lanes, locks, numbers, stored
 from tests.integration.hub import (
@@ -25,67 +23,27 @@ from tests.integration.hub import (
     LATE_PRODUCT,
     WAIT_SECONDS,
     Hub,
+    all_well,
     bol,
-    hub,
+    held_open,
     late_drops,
     mapping,
     results,
+    started,
     syncs,
-    two_companies,
+    trading,
+    waits_for_a_lock,
 )
 
 
 @pytest.fixture
 async def world(fresh_database: str) -> AsyncIterator[Hub]:
-    async with hub(fresh_database) as opened:
-        await two_companies(opened, "acme", "haul")
+    async with trading(fresh_database) as opened:
         yield opened
-
-
-@asynccontextmanager
-async def held_open(world: Hub, *records: Record) -> AsyncIterator[Callable[[], None]]:
-    """A batch that is processed, and committed only when the returned function is called."""
-    processed, release = asyncio.Event(), asyncio.Event()
-
-    async def hold() -> None:
-        async with transaction(world.pool) as connection:
-            await world.pipeline.process(connection, records)
-            processed.set()
-            await release.wait()
-
-    task = asyncio.create_task(hold())
-    done = asyncio.ensure_future(processed.wait())
-    await asyncio.wait({task, done}, return_when="FIRST_COMPLETED")
-    assert processed.is_set(), task
-    yield release.set
-    release.set()
-    await task
-
-
-async def waits_for_a_lock(world: Hub, task: asyncio.Task[object]) -> None:
-    """Return when some session waits for a lock; the task must not have ended by then."""
-    async with asyncio.timeout(10):
-        while not await world.pool.fetchval(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        ):
-            assert not task.done(), "the other side did not wait"
-            await asyncio.sleep(0.01)
-    assert not task.done()
-
-
-def started(work: Awaitable[object]) -> asyncio.Task[object]:
-    return asyncio.ensure_future(work)
 
 
 def told(out: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str | None]]:
     return [(each["command_id"], each["outcome"], each["code"]) for each in results(out)]
-
-
-async def all_well(world: Hub) -> None:
-    async with transaction(world.pool) as connection:
-        assert problems(await accounting.count(connection)) == []
-    assert await world.lanes.sweep() == 0
 
 
 @pytest.mark.parametrize("gap", [False, True])

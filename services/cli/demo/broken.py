@@ -36,15 +36,20 @@ class BrokenRecord:
 
 
 def command_headers(
-    command_id: str, destination: str, *, kind: str = CREATE, origin: str | None = None
+    command_id: str,
+    partner: str,
+    *,
+    kind: str = CREATE,
+    origin: str | None = None,
+    source: str = "/prairie/backoffice",
 ) -> Headers:
     """The headers of a command, as a sender without any library of the hub writes them."""
     headers: Headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", command_id.encode()),
-        ("ce_source", b"/prairie/backoffice"),
+        ("ce_source", source.encode()),
         ("ce_type", kind.encode()),
-        ("ce_desttenant", destination.encode()),
+        ("ce_desttenant", partner.encode()),
         ("content-type", b"application/json"),
     ]
     if origin is not None:

@@ -20,6 +20,11 @@ def received(order: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def told(member: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a sync record says of an order's way in the form of a step's `wanted`."""
+    return _READERS[member](said)
+
+
 def differences(wanted: Any, found: Any, path: str = "") -> list[str]:
     """Where two such forms differ, one sentence each."""
     if isinstance(wanted, dict) and isinstance(found, dict):
@@ -61,3 +66,48 @@ def _load(load: Mapping[str, Any]) -> dict[str, Any]:
 
 def _id(key: Mapping[str, Any] | None) -> str | None:
     return None if key is None else key["source_id"]
+
+
+def _status_update(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {**said, "location": _id(said["location"]), "site": _id(said["site"])}
+
+
+def _bol(said: Mapping[str, Any]) -> dict[str, Any]:
+    lines = [
+        {
+            **line,
+            "site": line["site"]["source_id"],
+            "tank": line["site"]["tank_id"],
+            "supplier": _id(line["supplier"]),
+            "product": _id(line["product"]),
+        }
+        for line in said["details"]
+    ]
+    sites = [_id(site) for site in said["sites"]]
+    return {**said, "terminal": _id(said["terminal"]), "details": lines, "sites": sites}
+
+
+def _executed_drop(said: Mapping[str, Any]) -> dict[str, Any]:
+    measured = ("quantity", "post_drop_inches", "post_drop_time")
+    lines = [
+        {
+            **{name: line[name] for name in measured},
+            "product": _id(line["product"]),
+            "tank": line["tank"]["tank_id"],
+        }
+        for line in said["details"]
+    ]
+    return {"site": _id(said["site"]), "mode": said["mode"], "details": lines}
+
+
+def _bol_photo(said: Mapping[str, Any]) -> dict[str, Any]:
+    # Given by the hub: which blob it is, and when it came.
+    return {name: said[name] for name in said if name not in ("blob_id", "uploaded_at")}
+
+
+_READERS = {
+    "status_update": _status_update,
+    "bol": _bol,
+    "executed_drop": _executed_drop,
+    "bol_photo": _bol_photo,
+}

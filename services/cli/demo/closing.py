@@ -16,6 +16,7 @@ from services.domain.accounting import problems, report
 from services.kit.settings import load_settings
 
 _PATIENCE_SECONDS = 60.0
+_SAID = ("order.update-status", "order.save-bol", "order.save-drop", "order.save-bol-image")
 
 
 async def broken_records_end(stage: Stage) -> None:
@@ -68,23 +69,48 @@ def _misstated(record: BrokenRecord, letter: Seen) -> str | None:
 async def nothing_lost_or_repeated(stage: Stage) -> None:
     """Every order once at its destination, as it was meant; every command one final answer."""
     tell = stage.tell
-    killed = " and ".join(stage.summary.get("killed", []))
+    *others, last = stage.summary["killed"]
+    killed = f"{', '.join(others)} and {last}"
     tell.act(f"After the deaths of {killed}: nothing lost, nothing repeated")
     told_failed = {
         record.legible_id
         for record in stage.broken.values()
         if record.legible_id is not None and record.reason != "unknown-tenant"
     }
+    steps = {step.command_id for trip in stage.trips for step in trip.steps}
+    said = steps | stage.untold | stage.refused
 
     def answered() -> bool:
         stage.read_on()
         answers = stage.answers
         done = stage.orders.keys() | told_failed
-        return done <= answers.final.keys() and len(answers.duplicates) >= len(stage.day.repeats)
+        heard = {command for book in stage.haulers.values() for command in book.final}
+        return (
+            done <= answers.final.keys()
+            and said <= heard
+            and len(answers.duplicates) >= len(stage.day.repeats)
+        )
 
     await stage.watch.until(
         answered, "every command has its final answer", seconds=_PATIENCE_SECONDS
     )
+    _check_orders(stage, told_failed)
+    _check_ways(stage, steps)
+    books = (stage.deliveries, stage.ways, stage.answers, *stage.haulers.values())
+    wrong = [sentence for book in books for sentence in book.wrong]
+    repeats = sum(book.repeats for book in books)
+    tell.check(
+        f"no id came with other bytes; {repeats} records came again as they were, as at-least-once"
+        " allows",
+        not wrong,
+        "; ".join(wrong[:5]),
+    )
+    stage.summary["repeats"] = repeats
+
+
+def _check_orders(stage: Stage, told_failed: set[str]) -> None:
+    """The dispatcher's side: what was sent, what was delivered of it, what was answered."""
+    tell, answers = stage.tell, stage.answers
     wanted = {(order.destination, order.number) for order in stage.orders.values()}
     found = stage.deliveries.orders.keys()
     tell.check(
@@ -100,7 +126,6 @@ async def nothing_lost_or_repeated(stage: Stage) -> None:
     tell.check(
         "each says what was meant, in its reader's own ids", not different, "; ".join(different[:3])
     )
-    answers = stage.answers
     done = answers.of_outcome("done") >= stage.orders.keys()
     failed = answers.of_outcome("failed")
     tell.check("each order's command has one final answer: done", done)
@@ -114,15 +139,32 @@ async def nothing_lost_or_repeated(stage: Stage) -> None:
         sorted(answers.duplicates) == sorted(order.command_id for order in stage.day.repeats),
         str(answers.duplicates[:5]),
     )
-    wrong = [*stage.deliveries.wrong, *answers.wrong]
-    repeats = stage.deliveries.repeats + answers.repeats
+
+
+def _check_ways(stage: Stage, steps: set[str]) -> None:
+    """The haulers' side: what they said, what they were answered, what was told of it."""
+    tell, ways = stage.tell, stage.ways.told
     tell.check(
-        f"no id came with other bytes; {repeats} records came again as they were, as at-least-once"
-        " allows",
-        not wrong,
-        "; ".join(wrong[:5]),
+        f"{len(steps)} statuses and papers were said, {len(ways)} told to the orders' sender",
+        ways.keys() == steps,
+        f"Lost: {sorted(steps - ways.keys())[:5]}; unasked for: {sorted(ways.keys() - steps)[:5]}",
     )
-    stage.summary["repeats"] = repeats
+    done, refused = (_heard(stage, outcome) for outcome in ("done", "refused"))
+    tell.check(
+        "each of them has one final answer: done",
+        (done, refused) == (steps | stage.untold, stage.refused),
+        f"{sorted(done ^ (steps | stage.untold))[:5]} {sorted(refused ^ stage.refused)[:5]}",
+    )
+
+
+def _heard(stage: Stage, outcome: str) -> set[str]:
+    """What haulers said of orders, and heard this final outcome of; not the mappings they sent."""
+    return {
+        command
+        for book in stage.haulers.values()
+        for command in book.of_outcome(outcome)
+        if book.final[command].document["operation"] in _SAID
+    }
 
 
 def _differences(stage: Stage, order: DayOrder) -> list[str]:
@@ -154,11 +196,33 @@ async def the_accounting(stage: Stage) -> None:
         == (len(done), len(refused & _creates(stage)), 0),
         f"The topics have {len(done)} done and {len(refused)} refused",
     )
+    said = {name: _outcomes(stage, name) for name in told["operations"] if name in _SAID}
+    counted = {
+        name: (told["operations"][name]["done"], told["operations"][name]["refused"])
+        for name in said
+    }
+    waits = sum(told["operations"][name]["waiting"] for name in said)
+    tell.check(
+        f"of the haulers' commands {sum(done for done, _ in said.values())} are done, none waits",
+        (counted, waits) == (said, 0) and len(said) == len(_SAID),
+        f"The topics have {said}, the books {counted}, {waits} waiting",
+    )
     tell.check(
         f"{told['dead_letters']} dead letters, {told['duplicates']} duplicates",
         (told["dead_letters"], told["duplicates"]) == (len(stage.broken), len(stage.day.repeats)),
     )
     stage.summary["audit"] = told
+
+
+def _outcomes(stage: Stage, operation: str) -> tuple[int, int]:
+    """How many commands of an operation the haulers' topics have as done, and as refused."""
+    found = [
+        seen.document["outcome"]
+        for book in stage.haulers.values()
+        for seen in book.final.values()
+        if seen.document["operation"] == operation
+    ]
+    return found.count("done"), found.count("refused")
 
 
 def _creates(stage: Stage) -> set[str]:

@@ -33,6 +33,7 @@ def demo(
     from services.cli.demo.telling import Teller  # noqa: PLC0415
 
     teller = Teller(_forgiving(sys.stderr if as_json else sys.stdout))
+    teller.overhear()
     options = DemoOptions(seed=seed, orders=orders, keep=keep, data=data)
     told = asyncio.run(perform(options, teller))
     if told is None:
@@ -41,8 +42,9 @@ def demo(
         print_json(told)
         return
     teller.say(
-        f"{teller.checks} checks hold, {told['delivered']} orders delivered; the first one"
-        f" {told['first_synced_seconds']} s after the start. {told['seconds']} s in all."
+        f"{teller.checks} checks hold: {told['delivered']} orders delivered, the first one"
+        f" {told['first_synced_seconds']} s after the start, and {told['told']} statuses and papers"
+        f" told. {told['seconds']} s in all."
     )
 
 

@@ -47,11 +47,22 @@ NOTES = (
 Body = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a drop goes, as facts; `said` is the sender's id of the site by the name it used."""
+
+    site: str
+    said: str
+    tank: TankFact
+    named: bool
+
+
 @dataclass(slots=True)
 class DayOrder:
     """One order: what is sent, and what its destination must receive (`received` of checks.py).
 
-    `late` are the kinds of mappings it cannot do without (keys of LATE), `features` what it shows.
+    `late` are the kinds of mappings it cannot do without (keys of LATE), `features` what it shows,
+    `places` where its drops go, in their order.
     """
 
     number: str
@@ -62,6 +73,7 @@ class DayOrder:
     late: frozenset[str]
     by_http: bool
     features: frozenset[str]
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,7 @@ class _Draft:
     number: str
     late: frozenset[str]
     features: set[str] = field(default_factory=set)
+    places: list[Place] = field(default_factory=list)
 
     def order(self, command_id: str) -> DayOrder:
         rng = self.rng
@@ -162,6 +175,7 @@ class _Draft:
             late=self.late,
             by_http=rng.random() < HTTP_SHARE,
             features=frozenset(self.features),
+            places=tuple(self.places),
         )
 
     def _places(self) -> list[tuple[str, TankFact, str]]:
@@ -203,8 +217,10 @@ class _Draft:
         self.features.add(way)
         ours = self.trade.words[ORIGIN]
         volume = rng.randrange(500, 9_000, 50)
-        written: Body = {"site": self._site(site, tank, way), "volume": volume}
+        name, key = self._site(site, tank, way)
+        written: Body = {"site": key, "volume": volume}
         named = way == "product" or rng.random() < 0.5
+        self.places.append(Place(site, name.source_id, tank, named))
         if named:
             written["product"] = self._key(tank.product)
         if tank.product in BLENDS:
@@ -223,21 +239,23 @@ class _Draft:
             "loads": loads.wanted,
         }
 
-    def _site(self, site: str, tank: TankFact, way: str) -> Body:
+    def _site(self, site: str, tank: TankFact, way: str) -> tuple[Name, Body]:
+        """The name by which the site is known to who reads it back, and the key as it is sent."""
         ours = self.trade.words[ORIGIN]
         names = ours.names[site]
         name = self.rng.choice(names)
         if len(names) > 1:
             self.features.add("two-names")
         entry = ours.tanks[tank.goid]
+        if way == "tank_goid" and self.rng.random() < 0.5:
+            return ours.main(site), {"goid": site, "tank_goid": tank.goid}
         if way == "tank_goid":
-            by_goid = self.rng.random() < 0.5
-            return {**({"goid": site} if by_goid else _said(name)), "tank_goid": tank.goid}
+            return name, {**_said(name), "tank_goid": tank.goid}
         if way == "tank_id":
-            return {**self._named(name), "tank_id": entry.tank_id}
+            return name, {**self._named(name), "tank_id": entry.tank_id}
         if way == "product_source_id":
-            return {**_said(name), "product_source_id": entry.product_source_id}
-        return self._named(name)
+            return name, {**_said(name), "product_source_id": entry.product_source_id}
+        return name, self._named(name)
 
     def _named(self, name: Name) -> Body:
         """By id, by name, by both, or by id with a name that is only talk (K03)."""

@@ -9,15 +9,14 @@ from collections.abc import Iterable, Sequence, Sized
 
 import httpx
 
+from services.cli.demo import driving
 from services.cli.demo.broken import BrokenRecord
 from services.cli.demo.day import TANK_WAYS, DayOrder
-from services.cli.demo.sending import ReferenceItem
+from services.cli.demo.sending import HONEST, ReferenceItem
 from services.cli.demo.stage import Stage
 from services.cli.demo.trade import LATE
 
 _PATIENCE_SECONDS = 180.0
-# What HTTP may say of a valid order at once; `pending` while the process that decides is dead.
-_HONEST = {"pending", "origin_mapped", "master_mapped", "destination_mapped", "synced"}
 _SHOWN = {
     "several-drops": "several drops",
     **{way: f"a tank by {way}" for way in TANK_WAYS},
@@ -31,8 +30,11 @@ _SHOWN = {
 Requests = list[asyncio.Task[httpx.Response]]
 
 
-async def the_day(stage: Stage) -> None:
-    """All records are sent; order-intake and the relay are killed while they flow."""
+async def the_day(stage: Stage) -> driving.Calls:
+    """All is sent; order-intake, the relay and status-update are killed while it flows.
+
+    The drivers' calls that are still under way.
+    """
     day, tell = stage.day, stage.tell
     size = len(day.records)
     tell.act(f"A dispatcher's day: {size} records drawn from seed {day.seed}")
@@ -45,6 +47,8 @@ async def the_day(stage: Stage) -> None:
     )
     stage.orders.update({order.command_id: order for order in day.orders})
     third = size // 3
+    stage.trips += stage.day_trips
+    await driving.send_early(stage)
     requests = await _send(stage, day.records[:third])
     await _kill_when(stage, "order-intake", stage.answers.final, within=third)
     requests += await _send(stage, [*day.records[third : 2 * third], *day.repeats])
@@ -55,8 +59,12 @@ async def the_day(stage: Stage) -> None:
     tell.check("order-intake was started again and goes on where it was", holds=True)
     requests += await _send(stage, day.records[2 * third :])
     await _kill_when(stage, "relay", stage.deliveries.orders, within=size - 2 * third)
+    tell.say(f"Meanwhile {len(stage.day_trips)} drivers tell how far they are")
+    calls = await driving.send_ways(stage)
+    await _kill_when(stage, "status-update", stage.ways.told, within=len(stage.day_trips))
     await _settle(stage, late)
     await _check_requests(stage, requests)
+    return calls
 
 
 async def _send(stage: Stage, records: Sequence[DayOrder | BrokenRecord]) -> Requests:
@@ -127,7 +135,7 @@ async def _check_requests(stage: Stage, requests: Requests) -> None:
     wrong = [
         f"{a.status_code} {a.text[:300]}"
         for a in answers
-        if a.status_code != 200 or a.json()["status"] not in _HONEST
+        if a.status_code != 200 or a.json()["status"] not in HONEST
     ]
     pending = sum(a.json()["status"] == "pending" for a in answers if a.status_code == 200)
     stage.tell.check(
@@ -207,9 +215,11 @@ async def _mapping_arrives(stage: Stage, kinds: Sequence[str], late: Iterable[Da
             stage.tell.say(f"{stage.name(slug)} maps {LATE[kind][1]}, on {topic}")
     late = list(late)
     freed = [o for o in late if not stage.arrived(o) and _is_mapped(stage, o, kinds)]
+    numbers = {order.number for order in freed}
+    ways = [trip for trip in stage.day_trips if trip.order.number in numbers]
     await stage.watch.until(
-        lambda: all(stage.arrived(order) for order in freed),
-        "the orders that waited go on",
+        lambda: all(stage.arrived(order) for order in freed) and driving.all_told(stage, ways),
+        "the orders that waited go on, and what was said of them",
         seconds=_PATIENCE_SECONDS,
     )
     stage.summary["mapped"] = [*stage.summary.get("mapped", []), *kinds]
@@ -220,6 +230,8 @@ async def _mapping_arrives(stage: Stage, kinds: Sequence[str], late: Iterable[Da
         not wrong,
         f"These went too early: {wrong[:5]}",
     )
+    steps = sum(len(trip.steps) for trip in ways)
+    driving.check_told(stage, ways, f"{steps} statuses and papers went on behind them")
 
 
 def _is_mapped(stage: Stage, order: DayOrder, kinds: Sequence[str]) -> bool:

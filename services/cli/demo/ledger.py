@@ -7,28 +7,39 @@ The same id with other bytes, or a second id for one thing, is told as wrong.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from services.cli.demo.reading import Seen, Watch
 
 FINAL = ("done", "refused", "failed")
 
 
-@dataclass(slots=True)
-class _Once:
-    """Records by their ce_id."""
+class Book:
+    """What was read of some topics, each record once.
 
-    watch: Watch
-    topics: tuple[str, ...]
-    repeats: int = 0
-    wrong: list[str] = field(default_factory=list)
-    _known: dict[str, bytes] = field(default_factory=dict)
-    _read: dict[str, int] = field(default_factory=dict)
+    `repeats` counts records that came again as they were; `wrong` says what contradicts what these
+    topics promise.
+    """
 
-    def fresh(self) -> Iterable[Seen]:
+    def __init__(self, watch: Watch, *topics: str) -> None:
+        self.repeats = 0
+        self.wrong: list[str] = []
+        self._watch = watch
+        self._topics = topics
+        self._known: dict[str, bytes] = {}
+        self._read: dict[str, int] = {}
+
+    def read_on(self) -> None:
+        """Take in what has come since."""
+        for seen in self._fresh():
+            self._take(seen)
+
+    def _take(self, seen: Seen) -> None:
+        raise NotImplementedError
+
+    def _fresh(self) -> Iterable[Seen]:
         """What was read since the last call and was not there before."""
-        for topic in self.topics:
-            records = self.watch.of(topic)
+        for topic in self._topics:
+            records = self._watch.of(topic)
             start, self._read[topic] = self._read.get(topic, 0), len(records)
             for seen in records[start:]:
                 ce_id = seen.named["ce_id"]
@@ -41,37 +52,25 @@ class _Once:
                     self.wrong.append(f"{ce_id} on {topic} came again with other bytes")
 
 
-class Answers:
+class Answers(Book):
     """The results of one tenant, by command id."""
 
     def __init__(self, watch: Watch, topic: str) -> None:
-        self._once = _Once(watch, (topic,))
+        super().__init__(watch, topic)
         self.waiting: dict[str, Seen] = {}
         self.final: dict[str, Seen] = {}
         self.duplicates: list[str] = []
 
-    @property
-    def repeats(self) -> int:
-        """Records that came again as they were."""
-        return self._once.repeats
-
-    @property
-    def wrong(self) -> list[str]:
-        """What contradicts the promises of the results topic."""
-        return self._once.wrong
-
-    def read_on(self) -> None:
-        """Take in what has come since."""
-        for seen in self._once.fresh():
-            result = seen.document
-            command, outcome = result["command_id"], result["outcome"]
-            if outcome == "duplicate":
-                self.duplicates.append(command)
-                continue
-            book = self.final if outcome in FINAL else self.waiting
-            if command in book:
-                self.wrong.append(f"{command} was told {outcome} a second time")
-            book[command] = seen
+    def _take(self, seen: Seen) -> None:
+        result = seen.document
+        command, outcome = result["command_id"], result["outcome"]
+        if outcome == "duplicate":
+            self.duplicates.append(command)
+            return
+        book = self.final if outcome in FINAL else self.waiting
+        if command in book:
+            self.wrong.append(f"{command} was told {outcome} a second time")
+        book[command] = seen
 
     def code(self, command: str) -> str | None:
         """The code of a final answer."""
@@ -83,33 +82,42 @@ class Answers:
         return {c for c, seen in self.final.items() if seen.document["outcome"] == outcome}
 
 
-class Deliveries:
+class Deliveries(Book):
     """The sync records of the destinations, by (destination's slug, the origin's number)."""
 
     def __init__(self, watch: Watch, slugs: Iterable[str]) -> None:
-        self._once = _Once(watch, tuple(f"crossroads.sync.{slug}" for slug in slugs))
+        super().__init__(watch, *(f"crossroads.sync.{slug}" for slug in slugs))
         self.orders: dict[tuple[str, str], Seen] = {}
 
-    @property
-    def repeats(self) -> int:
-        """Records that came again as they were."""
-        return self._once.repeats
+    def _take(self, seen: Seen) -> None:
+        slug = seen.topic.removeprefix("crossroads.sync.")
+        number = seen.document["order"]["origin_order_number"]
+        if (slug, number) in self.orders:
+            self.wrong.append(f"order {number} was delivered to {slug} a second time")
+        sequence = seen.named.get("ce_sequence")
+        if sequence != "1" or seen.document["sequence"] != 1:
+            self.wrong.append(f"order {number} begins with sequence {sequence} at {slug}")
+        if seen.key != seen.document["order_id"].encode():
+            self.wrong.append(f"order {number} is not keyed by its order id")
+        self.orders[slug, number] = seen
 
-    @property
-    def wrong(self) -> list[str]:
-        """What contradicts the promises of the sync topics."""
-        return self._once.wrong
 
-    def read_on(self) -> None:
-        """Take in what has come since."""
-        for seen in self._once.fresh():
-            slug = seen.topic.removeprefix("crossroads.sync.")
-            number = seen.document["order"]["origin_order_number"]
-            if (slug, number) in self.orders:
-                self.wrong.append(f"order {number} was delivered to {slug} a second time")
-            sequence = seen.named.get("ce_sequence")
-            if sequence != "1" or seen.document["sequence"] != 1:
-                self.wrong.append(f"order {number} begins with sequence {sequence} at {slug}")
-            if seen.key != seen.document["order_id"].encode():
-                self.wrong.append(f"order {number} is not keyed by its order id")
-            self.orders[slug, number] = seen
+class Ways(Book):
+    """What the sender of the orders was told of their ways, by the command that caused it."""
+
+    def __init__(self, watch: Watch, slug: str) -> None:
+        super().__init__(watch, f"crossroads.sync.{slug}")
+        self._last: dict[str, int] = {}
+        self.told: dict[str, Seen] = {}
+
+    def _take(self, seen: Seen) -> None:
+        order_id, cause = seen.document["order_id"], seen.named["ce_causationid"]
+        if cause in self.told:
+            self.wrong.append(f"{cause} was told a second time")
+        self.told[cause] = seen
+        due = self._last.get(order_id, 0) + 1
+        self._last[order_id] = seen.document["sequence"]
+        if (seen.named.get("ce_sequence"), seen.document["sequence"]) != (str(due), due):
+            self.wrong.append(f"{cause} has sequence {seen.document['sequence']}, not {due}")
+        if seen.key != order_id.encode():
+            self.wrong.append(f"{cause} is not keyed by its order id")

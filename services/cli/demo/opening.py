@@ -9,10 +9,10 @@ import httpx
 
 from services.cli.demo import examples
 from services.cli.demo.checks import differences, received
-from services.cli.demo.day import DayOrder
+from services.cli.demo.day import DayOrder, Place
 from services.cli.demo.sending import ReferenceItem
 from services.cli.demo.stage import Stage
-from services.cli.demo.trade import NORTH, ORIGIN
+from services.cli.demo.trade import DESTINATIONS, NORTH, ORIGIN
 from services.kit.database import open_pool, transaction
 from services.records import credentials
 
@@ -43,26 +43,28 @@ async def reference_arrives(stage: Stage) -> None:
         all(code is None for code in wrong.values()),
         str({command: code for command, code in wrong.items() if code})[:500],
     )
-    stage.key = await _credential(stage)
+    await _make_credentials(stage)
 
 
-async def _credential(stage: Stage) -> str:
+async def _make_credentials(stage: Stage) -> None:
+    """A key for each company, with the scopes of what it does here."""
+    told = ["order:update_status", "order:save_bol", "order:save_drop", "order:read"]
+    scopes = dict.fromkeys(DESTINATIONS, told)
+    scopes[ORIGIN] = ["order:create", "order:read", "reference:write"]
     pool = await open_pool(stage.line["database"], application_name="crossroads demo", max_size=2)
     async with pool, transaction(pool) as connection:
-        made = await credentials.create(
-            connection,
-            tenants=[ORIGIN],
-            scopes=["order:create", "order:read", "reference:write"],
-            operator=False,
-        )
-    return made.api_key
+        for slug, allowed in scopes.items():
+            made = await credentials.create(
+                connection, tenants=[slug], scopes=allowed, operator=False
+            )
+            stage.keys[slug] = made.api_key
 
 
 async def first_orders(stage: Stage) -> None:
     """One over HTTP, one as a record; both read on the destination's topic."""
     tell = stage.tell
     tell.act("An order over HTTP, and one by plain aiokafka")
-    first = _plain_order(stage, "PF-HELLO-1")
+    first = plain_order(stage, "PF-HELLO-1")
     stage.orders[first.command_id] = first
     answer = await stage.upstream.http_order(
         first.body, stage.key, destination=NORTH, command_id=first.command_id
@@ -72,8 +74,8 @@ async def first_orders(stage: Stage) -> None:
         f"  -H 'X-API-Key: …' -H 'X-Dest-Tenant-Name: {NORTH}' \\\n"
         f"  --json '{json.dumps(first.body, ensure_ascii=False)}'"
     )
-    _expect(stage, answer, 200, "synced")
-    await _delivered(stage, first)
+    expect(stage, answer, 200, "synced")
+    await delivered(stage, first)
     stage.summary["first_synced_seconds"] = round(tell.seconds, 2)
     tell.check(
         f"{stage.name(NORTH)} has it on crossroads.sync.{NORTH}, {tell.seconds:.1f} s after the"
@@ -82,11 +84,11 @@ async def first_orders(stage: Stage) -> None:
     )
     _both_words(stage, first)
 
-    second = _plain_order(stage, "PF-HELLO-2")
+    second = plain_order(stage, "PF-HELLO-2")
     stage.orders[second.command_id] = second
     await stage.upstream.order(second)
     tell.quote(f"producer.send('crossroads.orders.{ORIGIN}', key=…, value=…, headers=[…])")
-    await _delivered(stage, second)
+    await delivered(stage, second)
     await stage.watch.until(lambda: _is_done(stage, second), "the second order is answered")
     tell.check(f"the answer is on crossroads.results.{ORIGIN}: done, synced", holds=True)
 
@@ -109,7 +111,7 @@ async def the_documents_examples(stage: Stage) -> None:
             tell.quote("\n".join(_told(answer)))
         answer = await _example(stage, example.order, example.destination, "changed")
         how = "; ".join(example.changes) or "as it is"
-        _expect(stage, answer, 200, "synced", f"it is an order ({how})")
+        expect(stage, answer, 200, "synced", f"it is an order ({how})")
 
 
 async def _example(
@@ -140,9 +142,10 @@ def _told(answer: httpx.Response) -> list[str]:
     return told if len(told) <= 8 else [*told[:8], f"… and {len(told) - 8} more"]
 
 
-def _expect(
+def expect(
     stage: Stage, answer: httpx.Response, code: int, status: str, what: str = "the answer"
 ) -> None:
+    """Check that HTTP answered with this code and this status."""
     found = answer.json().get("status") if answer.status_code == 200 else None
     stage.tell.check(
         f"{what}: {code} {status}",
@@ -151,7 +154,8 @@ def _expect(
     )
 
 
-async def _delivered(stage: Stage, order: DayOrder) -> None:
+async def delivered(stage: Stage, order: DayOrder) -> None:
+    """Wait until an order stands on its destination's topic, as it was meant."""
     await stage.watch.until(lambda: stage.arrived(order), f"{order.number} is delivered")
     seen = stage.deliveries.orders[order.destination, order.number]
     told = differences(order.wanted, received(seen.document["order"]))
@@ -165,7 +169,8 @@ def _is_done(stage: Stage, order: DayOrder) -> bool:
     return seen is not None and seen.document["body"]["status"] == "synced"
 
 
-def _plain_order(stage: Stage, number: str) -> DayOrder:
+def plain_order(stage: Stage, number: str) -> DayOrder:
+    """One drop of 7,500 gallons; six hours of a night in which the clocks are set back."""
     ours, theirs = stage.trade.words[ORIGIN], stage.trade.words[NORTH]
     tank = stage.trade.tanks_of(_SITE)[0]
     keys = {"terminal": "terminal_MALMO1", "supplier": "company_CAFEOI"}
@@ -188,6 +193,13 @@ def _plain_order(stage: Stage, number: str) -> DayOrder:
             }
         ],
     }
+    read = {
+        "terminals": [theirs.main(keys["terminal"]).source_id],
+        "products": [],
+        "suppliers": [theirs.main(keys["supplier"]).source_id],
+        "price_types": ["rack"],
+        "contracts": [],
+    }
     wanted: dict[str, Any] = {
         "number": number,
         "po": None,
@@ -201,15 +213,7 @@ def _plain_order(stage: Stage, number: str) -> DayOrder:
                 "tank": theirs.tanks[tank.goid].tank_id,
                 "product": theirs.main(tank.product).source_id,
                 "volume": 7500,
-                "loads": [
-                    {
-                        "terminals": [theirs.main(keys["terminal"]).source_id],
-                        "products": [],
-                        "suppliers": [theirs.main(keys["supplier"]).source_id],
-                        "price_types": ["rack"],
-                        "contracts": [],
-                    }
-                ],
+                "loads": [read],
             }
         ],
         "extra_data": {},
@@ -223,6 +227,7 @@ def _plain_order(stage: Stage, number: str) -> DayOrder:
         late=frozenset(),
         by_http=False,
         features=frozenset(),
+        places=(Place(_SITE, site, tank, named=True),),
     )
 
 

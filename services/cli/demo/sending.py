@@ -14,11 +14,15 @@ from aiokafka import AIOKafkaProducer
 from services.cli.demo.broken import BrokenRecord, Headers, command_headers
 from services.cli.demo.day import DayOrder
 from services.cli.demo.trade import ORIGIN
+from services.cli.demo.trips import Step
 
 ORDERS = "crossroads.orders"
+PROGRESS = "crossroads.progress"
 REFERENCE = "crossroads.reference"
 _TYPES = {"tenants": "tenant", "pairs": "pair", "records": "record", "mappings": "mapping"}
 _CONCURRENT_REQUESTS = 8
+# What HTTP may say of a valid command at once; `pending` while the process that decides is dead.
+HONEST = {"pending", "origin_mapped", "master_mapped", "destination_mapped", "synced"}
 
 Position = tuple[str, int, int]
 Outgoing = tuple[str, bytes, bytes, Headers]
@@ -109,6 +113,30 @@ class Upstream:
         async with self._gate:
             return await self.client.post("/v1/order/create", json=dict(body), headers=headers)
 
+    async def steps(self, hauler: str, number: str, steps: Sequence[Step]) -> None:
+        """What a hauler says of one order: on its own topic, and in order, for the key is one."""
+        await self._send_all([_step_record(hauler, number, step) for step in steps])
+
+    async def http_step(self, step: Step, key: str) -> httpx.Response:
+        """The same over HTTP; a few at a time."""
+        headers = _step_headers(step.command_id, key)
+        async with self._gate:
+            return await self.client.post(path_of(step.operation), json=step.body, headers=headers)
+
+    async def http_picture(
+        self, number: str, step: Step, content: bytes, key: str
+    ) -> httpx.Response:
+        """A picture of a bill as a form, as a browser or a phone sends it."""
+        fields = {"order_number": number, "bol_number": step.wanted["bol_number"]}
+        if step.wanted["note"] is not None:
+            fields["note"] = step.wanted["note"]
+        return await self.client.post(
+            path_of(step.operation),
+            data=fields,
+            files={"file": (step.wanted["file_name"], content, "image/png")},
+            headers=_step_headers(step.command_id, key),
+        )
+
     async def _send_all(self, records: Sequence[Outgoing]) -> list[Position]:
         futures = [
             await self._producer.send(topic, key=key, value=value, headers=headers)
@@ -130,3 +158,19 @@ def _record(record: DayOrder | BrokenRecord) -> Outgoing:
     value = json.dumps(record.body, ensure_ascii=False).encode()
     headers = command_headers(record.command_id, record.destination)
     return own, record.number.encode(), value, headers
+
+
+def path_of(operation: str) -> str:
+    """Where HTTP takes an operation: `order.update-status` at /v1/order/update_status."""
+    return f"/v1/{operation.replace('.', '/').replace('-', '_')}"
+
+
+def _step_headers(command_id: str, key: str) -> dict[str, str]:
+    return {"X-API-Key": key, "X-Dest-Tenant-Name": ORIGIN, "Idempotency-Key": command_id}
+
+
+def _step_record(hauler: str, number: str, step: Step) -> Outgoing:
+    kind, source = f"crossroads.{step.operation}.v1", f"/{hauler}/telematics"
+    headers = command_headers(step.command_id, ORIGIN, kind=kind, source=source)
+    value = json.dumps(step.body, ensure_ascii=False).encode()
+    return f"{PROGRESS}.{hauler}", number.encode(), value, headers

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.cli.demo import closing, flow, opening
+from services.cli.demo import closing, delivery, driving, flow, opening
 from services.cli.demo.day import draw_day
 from services.cli.demo.stage import Stage, set_stage
 from services.cli.demo.telling import Teller
@@ -23,6 +23,9 @@ from services.local.placing import remove_place
 from services.local.stack import StackOptions, running
 
 INTERRUPTED = 130
+_SESSION = "CROSSROADS_SESSION_TIMEOUT_SECONDS"
+# The default is 30 s: who watches a process die does not want to wait so long for its successor.
+_SESSION_SECONDS = "10"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,10 @@ async def _play(options: DemoOptions, tell: Teller, told: dict[str, Any]) -> Non
     facts = trade()
     day = draw_day(facts, seed=options.seed, size=options.orders)
     tell.act("Real servers start on this machine, without Docker")
+    if os.environ.setdefault(_SESSION, _SESSION_SECONDS) == _SESSION_SECONDS:
+        tell.say(
+            f"{_SESSION} is {_SESSION_SECONDS}: so long a dead process may keep its partitions."
+        )
     async with (
         _directory(options.data, tell) as data,
         running(StackOptions(data=data), tell.say) as (line, stack),
@@ -92,8 +99,10 @@ async def _play(options: DemoOptions, tell: Teller, told: dict[str, Any]) -> Non
 async def _acts(stage: Stage) -> None:
     await opening.reference_arrives(stage)
     await opening.first_orders(stage)
+    await delivery.a_delivery(stage)
     await opening.the_documents_examples(stage)
-    await flow.the_day(stage)
+    calls = await flow.the_day(stage)
+    await driving.drivers_are_heard(stage, calls)
     await flow.a_mapping_is_missing(stage)
     await closing.broken_records_end(stage)
     await closing.nothing_lost_or_repeated(stage)
@@ -113,6 +122,7 @@ def _summary(stage: Stage) -> dict[str, Any]:
         "seed": stage.day.seed,
         "records": len(stage.day.records),
         "delivered": len(stage.deliveries.orders),
+        "told": len(stage.ways.told),
         "waited_for_a_mapping": sum(bool(order.late) for order in stage.day.orders),
         "dead_letters": len(stage.broken),
         "duplicates": len(stage.answers.duplicates),

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+import structlog
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+from structlog.typing import EventDict, WrappedLogger
 
 from services.cli.output import safe
 from services.kit.errors import CrossroadsError
@@ -44,10 +46,12 @@ class Teller:
         return time.monotonic() - self.began
 
     def act(self, title: str) -> None:
-        """The heading of the next act."""
+        """The heading of the next act, with how long the story has been told."""
         self._acts += 1
         self._console.print()
-        self._line(f"{self._acts}. {title}", "bold cyan")
+        heading = Text(safe(f"{self._acts}. {title}"), style="bold cyan")
+        heading.append(f"   {self.seconds:.0f} s", style="dim")
+        self._console.print(heading, soft_wrap=True)
 
     def say(self, text: str) -> None:
         """A sentence."""
@@ -57,6 +61,15 @@ class Teller:
         """Something to try, or a piece of what was sent: lines as they are."""
         for line in text.splitlines():
             self._line(f"     {line}", "dim")
+
+    def overhear(self) -> None:
+        """Let what is logged from now on stand in the story: warnings and worse, a line each."""
+        structlog.configure(
+            processors=[_in_words],
+            wrapper_class=structlog.make_filtering_bound_logger("warning"),
+            logger_factory=lambda *_: _Overheard(self),
+            cache_logger_on_first_use=False,
+        )
 
     def check(self, text: str, holds: bool, why: str = "") -> None:
         """Tell what was checked and holds.
@@ -106,3 +119,21 @@ class Teller:
 
     def _line(self, text: str, style: str) -> None:
         self._console.print(Text(safe(text), style=style), soft_wrap=True)
+
+
+class _Overheard:
+    """A logger whose lines become part of the story."""
+
+    def __init__(self, teller: Teller) -> None:
+        self._teller = teller
+
+    def warning(self, line: str) -> None:
+        self._teller.quote(line)
+
+    error = critical = exception = warning
+
+
+def _in_words(_: WrappedLogger, __: str, event: EventDict) -> str:
+    sentence = event.pop("event")
+    told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in event.items())
+    return f"({sentence}: {told})" if told else f"({sentence})"

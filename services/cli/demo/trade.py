@@ -257,8 +257,10 @@ def _origin_words(sites: Sites) -> Words:
     _number(words, "R", {**TERMINALS, LATE_TERMINAL: "Superior Dock"})
     _number(words, "V", {**COMPANIES, LATE_SUPPLIER: "Tomorrow's Energy"})
     for index, (goid, (name, tanks)) in enumerate(sites.items()):
-        words.names[goid] = [Name(f"47{index:02}-01", name)]
-        if index < 4:  # two names for one site, on the sender's side
+        two = index < 4  # names for one site, on the sender's side
+        # Which of them is older depends on the topic's partitions: the first is the primary.
+        words.names[goid] = [Name(f"47{index:02}-01", name, primary=two)]
+        if two:
             words.names[goid].append(Name(f"OLD-{index}", f"{name} (before the merger)"))
         for at, tank in enumerate(tanks):
             # 2, 10, 3: by text "10" would come first, by number it comes last (K04).

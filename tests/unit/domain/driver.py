@@ -47,6 +47,9 @@ ANSWERS: dict[str, tuple[str, TypeAdapter[Any], TypeAdapter[Any]]] = {
     IMAGE: ("bol_photo", BOL_PHOTO_ANSWER, BOL_PHOTO_SAVED_SYNC),
 }
 
+LOADING = ["driving_to_load", "arrived_at_load", "loading", "completed_load"]
+DROPPING = ["driving_to_drop", "arrived_at_drop", "dropping", "completed_drop"]
+
 LOADED = drop(
     loads=[{"terminal": {"source_id": "o-north"}, "supplier": {"source_id": "o-sup"}}],
     product={"source_id": "o-reg"},
@@ -73,6 +76,11 @@ def status(progress: str = "arrived_at_load", **changes: Any) -> dict[str, Any]:
         **changes,
     }
     return {member: value for member, value in said.items() if value is not ...}
+
+
+def complete(**changes: Any) -> dict[str, Any]:
+    """The end of the trip, which names no place."""
+    return status("complete", location=None, **changes)
 
 
 def line(**changes: Any) -> dict[str, Any]:
