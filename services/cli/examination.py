@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from services.cli import doctor_growth, topics
+from services.cli import doctor_growth, doctor_reading, topics
 from services.cli.errors import explain
 from services.cli.logs_of_topics import Logs, Mark, input_logs, marks
 from services.cli.output import age
@@ -66,6 +66,7 @@ async def examine(settings: Settings, data: Path) -> list[Finding]:
         ("schema", lambda: schema(settings)),
         ("topics", lambda: topic_differences(settings)),
         ("positions", lambda: read_positions(settings)),
+        ("reading", lambda: reading(settings)),
     ]
     checks += [(name, _with_database(settings, look)) for name, look in in_database]
     found: list[Finding] = []
@@ -110,6 +111,15 @@ async def schema(settings: Settings) -> list[Finding]:
         findings.append(Finding("schema", NOTICE, "the schema is newer than this program"))
     latest = max((each.version for each in found if each.state == "applied"), default=0)
     return findings or [Finding("schema", OK, f"version {latest:04d}")]
+
+
+async def reading(settings: Settings) -> list[Finding]:
+    """Whether the gateway's reading role is bound by row-level security (guarantee 6)."""
+    found = await doctor_reading.unbound(settings)
+    return [
+        Finding("reading", PROBLEM if open_to_all else NOTICE, told, remedy)
+        for open_to_all, told, remedy in found
+    ]
 
 
 async def topic_differences(settings: Settings) -> list[Finding]:

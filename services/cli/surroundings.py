@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ENV_FILE = Path(".env")
+# Where the first leads means nothing without the second: they are taken from one place.
+_BELONGS_TO = {"CROSSROADS_DATABASE_READ_URL": "CROSSROADS_DATABASE_URL"}
 
 
 def join_running_stack(data: Path, *, without: tuple[str, ...] = ()) -> None:
@@ -24,9 +26,14 @@ def join_running_stack(data: Path, *, without: tuple[str, ...] = ()) -> None:
 def missing(
     found: Mapping[str, str], given: Mapping[str, str | None], without: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    """Those of `found` that `given` does not set; an empty value sets nothing."""
+    """Those of `found` that `given` does not set; an empty value sets nothing.
+
+    A reading address is not taken for a database that was given.
+    """
     return {
-        name: value for name, value in found.items() if not given.get(name) and name not in without
+        name: value
+        for name, value in found.items()
+        if not given.get(name) and not given.get(_BELONGS_TO.get(name, "")) and name not in without
     }
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from services.gateway.board import AnswerBoard
-from services.gateway.hub import Hub, look_in
+from services.gateway.hub import Hub, Reader, look_in
 from services.gateway.rates import Rates
 from services.gateway.routes import application
 from services.gateway.sending import KafkaSender
@@ -16,6 +16,7 @@ from services.kit.listening import Listener
 from services.kit.migrations import require_current
 from services.kit.outbox import PUBLISHED_CHANNEL
 from services.kit.process import Parts
+from services.kit.reading_role import open_reading_pool
 from services.kit.settings import Settings
 
 SERVICE = "gateway"
@@ -25,7 +26,8 @@ SERVICE = "gateway"
 async def build(settings: Settings) -> AsyncIterator[Parts]:
     """Everything the gateway needs; its own application is served on the HTTP port.
 
-    Raises SchemaTooOld, and what `is_away` knows when the database does not answer at the start.
+    Raises SchemaTooOld, ReadingRoleRefused, and what `is_away` knows when the database does not
+    answer at the start.
     """
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
@@ -33,11 +35,9 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         )
         async with pool.acquire() as connection:
             await require_current(connection)
-        reading = pool
-        if settings.reading_address != settings.database_url:
-            reading = await stack.enter_async_context(
-                await open_pool(settings.reading_address, application_name=SERVICE)
-            )
+        reading = await stack.enter_async_context(
+            await open_reading_pool(settings.reading_address, application_name=SERVICE)
+        )
         sender = KafkaSender(settings)
         stack.push_async_callback(sender.close)
         sender.start()
@@ -45,7 +45,7 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         listener = Listener(settings.database_url, [PUBLISHED_CHANNEL], application_name=SERVICE)
         hub = Hub(
             pool=pool,
-            reading=reading,
+            reading=Reader(reading),
             sender=sender,
             board=board,
             rates=Rates(settings.http_rate_limit),

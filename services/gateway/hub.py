@@ -1,7 +1,7 @@
 """What every route of the gateway works with, put together once by `app`."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -11,9 +11,9 @@ from services.gateway.board import AnswerBoard, Look, Room
 from services.gateway.bodies import Patience
 from services.gateway.rates import Rates
 from services.gateway.sending import Sender
-from services.kit.database import Connection, Pool, is_away
+from services.kit.database import Connection, Pool, is_away, transaction
 from services.kit.errors import DatabaseAway
-from services.records import answers, credentials
+from services.records import answers, credentials, isolation
 from services.records.answers import TellableAnswer, Wanted
 
 _ACQUIRE_SECONDS = 5.0
@@ -21,15 +21,41 @@ _ACQUIRE_SECONDS = 5.0
 MOST_PICTURES = 32
 
 
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What callers are shown is read here: `pool` is the reading role's, maybe on a replica.
+
+    No row of another tenant's comes out of it, whatever a statement asks for (guarantee 6).
+    """
+
+    pool: Pool
+
+    @asynccontextmanager
+    async def of_tenants(self, ids: Iterable[str]) -> AsyncIterator[Connection]:
+        """A connection that sees what these tenants may see; raises DatabaseAway."""
+        with _away_is_told():
+            async with transaction(
+                self.pool, acquire_seconds=_ACQUIRE_SECONDS, readonly=True
+            ) as connection:
+                await isolation.read_as(connection, ids)
+                yield connection
+
+    @asynccontextmanager
+    async def of_operator(self) -> AsyncIterator[Connection]:
+        """A connection that sees all reference data, and no order; raises DatabaseAway."""
+        async with self.of_tenants([isolation.OPERATOR]) as connection:
+            yield connection
+
+
 @dataclass(slots=True)
 class Hub:
-    """The gateway's connections and its callers; `reading` may be a replica's pool.
+    """The gateway's connections and its callers.
 
     `pictures` is the room for those that are being taken in.
     """
 
     pool: Pool
-    reading: Pool
+    reading: Reader
     sender: Sender
     board: AnswerBoard
     rates: Rates
@@ -54,9 +80,15 @@ def hub_of(request: Request) -> Hub:
 @asynccontextmanager
 async def reading(pool: Pool) -> AsyncIterator[Connection]:
     """A connection for single statements; raises DatabaseAway where there is none to be had."""
-    try:
+    with _away_is_told():
         async with pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
             yield connection
+
+
+@contextmanager
+def _away_is_told() -> Iterator[None]:
+    try:
+        yield
     except (
         asyncpg.PostgresError,
         asyncpg.InterfaceError,

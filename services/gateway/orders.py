@@ -23,7 +23,7 @@ from services.gateway.bodies import parse_body, take_body
 from services.gateway.caller import admit, reading_tenants
 from services.gateway.commands import CommandRoute
 from services.gateway.headers import read_headers
-from services.gateway.hub import hub_of, reading
+from services.gateway.hub import hub_of
 from services.gateway.problems import Problem, answer
 from services.records import directory, orders
 from services.records import timeline as history
@@ -72,7 +72,7 @@ async def get(request: Request) -> Response:
         raise Problem(422, errors)
     asked = lookup.wanted(found.wellformed)
     ids = [tenant.id for tenant in tenants]
-    async with reading(hub.reading) as connection:
+    async with hub.reading.of_tenants(ids) as connection:
         partner_id = None
         if headers.partner is not None:
             partner = (await directory.load(connection, [headers.partner])).find(headers.partner)
@@ -105,7 +105,7 @@ async def timeline(request: Request) -> Response:
     # NUL is no text for the database, and no id has any.
     asked = lookup.Wanted(str(request.path_params["order_id"]).replace("\x00", ""), None)
     ids = [tenant.id for tenant in tenants]
-    async with reading(hub.reading) as connection:
+    async with hub.reading.of_tenants(ids) as connection:
         state = lookup.decide(asked, await orders.find(connection, ids, order_id=asked.order_id))
         if isinstance(state, Answer):
             return answer(state.http_status, state.body)

@@ -1,6 +1,6 @@
 """order/save_bol_image, and pictures by themselves: taken in once, read by who may (R060, X09)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import orjson
@@ -17,7 +17,7 @@ from services.gateway.commands import TENANT_NEEDED, answered, asked_by, command
 from services.gateway.dispositions import parsed
 from services.gateway.forms import MULTIPART, PICTURE, Form, Upload, read_form, read_plain
 from services.gateway.headers import TENANT, read_headers
-from services.gateway.hub import Hub, hub_of, reading
+from services.gateway.hub import Hub, hub_of
 from services.gateway.problems import Problem, answer, entry
 from services.kit import ids
 from services.kit.database import transaction
@@ -94,8 +94,9 @@ async def fetch(request: Request) -> Response:
         raise Problem(422, headers.errors)
     # NUL is no text for the database, and no id has any.
     blob_id = str(request.path_params["blob_id"]).replace("\x00", "")
-    async with reading(hub.reading) as connection:
-        blob = await blobs.readable(connection, [tenant.id for tenant in tenants], blob_id)
+    readers = [tenant.id for tenant in tenants]
+    async with hub.reading.of_tenants(readers) as connection:
+        blob = await blobs.readable(connection, readers, blob_id)
     if blob is None:
         raise Problem(404, NOT_FOUND)
     told = {
@@ -109,13 +110,13 @@ async def fetch(request: Request) -> Response:
     told["Content-Length"] = str(blob.size)
     name = f"{blob.id}.{_ENDINGS.get(blob.media_type, 'bin')}"
     told["Content-Disposition"] = f'attachment; filename="{name}"'
-    return StreamingResponse(_pieces(hub, blob), headers=told, media_type=blob.media_type)
+    return StreamingResponse(_pieces(hub, readers, blob), headers=told, media_type=blob.media_type)
 
 
-async def _pieces(hub: Hub, blob: Blob) -> AsyncIterator[bytes]:
+async def _pieces(hub: Hub, readers: Sequence[str], blob: Blob) -> AsyncIterator[bytes]:
     """The bytes, a connection for each piece: a slow reader holds none."""
     for start in range(0, blob.size, _PIECE):
-        async with reading(hub.reading) as connection:
+        async with hub.reading.of_tenants(readers) as connection:
             piece = await blobs.STORE.get(connection, blob.id, start, _PIECE)
         yield piece
 

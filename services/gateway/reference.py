@@ -20,7 +20,7 @@ from services.gateway.bodies import parse_body, take_body
 from services.gateway.caller import acting_tenant, admit
 from services.gateway.commands import REUSED, TENANT_NEEDED, wanted_of
 from services.gateway.headers import TENANT, RequestHeaders, read_headers
-from services.gateway.hub import hub_of, reading
+from services.gateway.hub import hub_of
 from services.gateway.problems import Problem, answer, entry, scope_missing
 from services.gateway.sending import OutgoingCommand
 from services.records import reference_lists
@@ -116,17 +116,17 @@ async def listed(request: Request, route: ReferenceRoute) -> Response:
     filters = dict(request.query_params)
     cursor = filters.pop("cursor", None)
     limit = filters.pop("limit", None)
+    viewer = None if credential.operator else [tenant.id for tenant in credential.tenants]
+    seen = hub.reading.of_operator() if viewer is None else hub.reading.of_tenants(viewer)
     try:
-        async with reading(hub.reading) as connection:
+        async with seen as connection:
             page = await reference_lists.page(
                 connection,
                 route.name,
                 filters=filters,
                 limit=_limit(limit),
                 cursor=cursor,
-                viewer=None
-                if credential.operator
-                else [tenant.id for tenant in credential.tenants],
+                viewer=viewer,
             )
     except ListRequestInvalid as error:
         where = entry(["query", error.member], str(error), "value_error")

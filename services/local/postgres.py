@@ -25,6 +25,8 @@ from services.local.programs import Program, spawn, wheel_folder
 OWNER = "crossroads"
 DATABASE = "crossroads"
 SUPERUSER = "postgres"
+# What the gateway reads with; made with the migrations, which know what it may see.
+READING_LOGIN = "crossroads_reading"
 INITDB_SECONDS = 120
 
 # For a laptop or a small machine. Durability is PostgreSQL's default: fsync and full pages stay on.
@@ -74,6 +76,11 @@ class Postgres:
         return self._dsn(OWNER, DATABASE)
 
     @property
+    def reading_dsn(self) -> str:
+        """The address of the login that only reads; `ensure_login` makes it."""
+        return self._dsn(READING_LOGIN, DATABASE)
+
+    @property
     def place(self) -> Place:
         """Where the files lie; known after `prepare`."""
         if self._place is None:
@@ -97,6 +104,9 @@ class Postgres:
         if not self._password_file.exists():
             raise LocalError(f"{self._cluster} is there, but {self._password_file} is not")
         self._passwords = json.loads(self._password_file.read_text())
+        if READING_LOGIN not in self._passwords:
+            self._passwords[READING_LOGIN] = secrets.token_urlsafe(24)
+            write_private(self._password_file, json.dumps(self._passwords))
         self._drop_foreign_lock_file()
         return new
 

@@ -15,6 +15,7 @@ import httpx
 
 from services.kit.errors import CrossroadsError
 from services.kit.migrations import migrate
+from services.kit.reading_role import ensure_login
 from services.local.brokers import BROKERS, Broker
 from services.local.directory import DEFAULT, DataDirectory, ProcessLine, ReadyLine
 from services.local.errors import LocalError
@@ -131,6 +132,7 @@ class Stack:
         environment = service_environment(
             database.dsn,
             broker.bootstrap_servers,
+            reading_dsn=database.reading_dsn,
             session_seconds=broker.session_seconds,
             fetch_wait_ms=broker.fetch_wait_ms,
         )
@@ -146,7 +148,7 @@ class Stack:
             broker.program(environment=os.environ, stage=BROKER_STAGE, after_start=topics)
         )
         await self._supervisor.wait_ready(["postgres"], seconds=SERVERS_READY_SECONDS)
-        await self._migrate(database.dsn)
+        await self._migrate(database)
         migrated.set()
 
         self._say("starting " + ", ".join(SERVICES))
@@ -158,14 +160,15 @@ class Stack:
                 self._add_service(name, number, port, environment)
         operator_key = await self._operator_key(environment, is_new=is_new)
         await self._supervisor.wait_ready(SERVICES, seconds=SERVICES_READY_SECONDS)
-        self._line = self._ready_line(database.dsn, http_port, operator_key)
+        self._line = self._ready_line(database, http_port, operator_key)
         self._tell()
         return self._line
 
-    async def _migrate(self, dsn: str) -> None:
+    async def _migrate(self, database: Postgres) -> None:
         # Here and not by a command: a process more would cost half a second of every start.
         try:
-            applied = await migrate(dsn)
+            applied = await migrate(database.dsn)
+            await ensure_login(database.dsn, database.reading_dsn)
         except CrossroadsError as error:
             raise LocalError(f"the database cannot be migrated: {error}") from error
         if applied:
@@ -215,7 +218,7 @@ class Stack:
         key: str = json.loads(file.read_text())["api_key"]
         return key
 
-    def _ready_line(self, dsn: str, http_port: int, operator_key: str) -> ReadyLine:
+    def _ready_line(self, database: Postgres, http_port: int, operator_key: str) -> ReadyLine:
         broker = self._the_broker()
         http = f"http://{LOOPBACK}:{http_port}"
         processes: dict[str, list[int]] = {}
@@ -226,7 +229,7 @@ class Stack:
             "console": f"{http}/console",
             "kafka": broker.bootstrap_servers,
             "cluster_id": broker.cluster_id,
-            "database": dsn,
+            "database": database.dsn,
             "operator_key": operator_key,
             "metrics": {
                 name: [f"{address}/metrics" for address in addresses]
@@ -234,7 +237,8 @@ class Stack:
             },
             "processes": processes,
             "environment": {
-                "CROSSROADS_DATABASE_URL": dsn,
+                "CROSSROADS_DATABASE_URL": database.dsn,
+                "CROSSROADS_DATABASE_READ_URL": database.reading_dsn,
                 "CROSSROADS_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
                 "CROSSROADS_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
                 "CROSSROADS_HTTP_HOST": LOOPBACK,
@@ -266,13 +270,15 @@ def service_environment(
     dsn: str,
     bootstrap_servers: str,
     *,
+    reading_dsn: str | None = None,
     session_seconds: int | None = None,
     fetch_wait_ms: int | None = None,
 ) -> dict[str, str]:
     """What the processes of the hub are told: this process's variables, led to these servers.
 
     Variables that would lead elsewhere are replaced or left out; all others are passed on, so that
-    a setting of the user's reaches the services. `session_seconds` is the consumer groups' session
+    a setting of the user's reaches the services. `reading_dsn` is what the gateway reads with, the
+    same as `dsn` where there is no other. `session_seconds` is the consumer groups' session
     timeout, `fetch_wait_ms` how long a fetch may wait, where the user has not set them.
     """
     elsewhere = ("CROSSROADS_KAFKA_SASL_", "CROSSROADS_KAFKA_SSL_", "CROSSROADS_METRICS_PORT")
@@ -285,7 +291,7 @@ def service_environment(
         **kept,
         "PYTHONUNBUFFERED": "1",
         "CROSSROADS_DATABASE_URL": dsn,
-        "CROSSROADS_DATABASE_READ_URL": dsn,
+        "CROSSROADS_DATABASE_READ_URL": reading_dsn or dsn,
         "CROSSROADS_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
         "CROSSROADS_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
         "CROSSROADS_HTTP_HOST": LOOPBACK,

@@ -16,6 +16,7 @@ from services.cli.app import app
 from services.kit.health import Health, health_routes
 from services.kit.settings import PREFIX, Settings, load_settings, variable
 from services.local.archives import Archives
+from services.local.postgres import READING_LOGIN
 from services.local.postgres import SETTINGS as POSTGRES_SETTINGS
 from services.local.stack import SERVICES
 
@@ -93,6 +94,9 @@ def test_its_variables_are_settings_and_lead_to_the_servers_of_the_file(
     assert database.username == postgres["POSTGRES_USER"]
     assert database.password == postgres["POSTGRES_PASSWORD"]
     assert database.path == f"/{postgres['POSTGRES_DB']}"
+    reading = urlsplit(settings.reading_address)
+    assert (reading.hostname, reading.path) == (database.hostname, database.path)
+    assert reading.username == READING_LOGIN != database.username
     advertised = services["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(",")
     assert f"INTERNAL://{settings.kafka_bootstrap_servers}" in advertised
 

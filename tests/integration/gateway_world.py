@@ -12,7 +12,7 @@ import orjson
 
 from services.gateway.board import AnswerBoard
 from services.gateway.bodies import Patience
-from services.gateway.hub import Hub, look_in
+from services.gateway.hub import Hub, Reader, look_in
 from services.gateway.rates import Rates
 from services.gateway.routes import application
 from services.gateway.sending import OutgoingCommand
@@ -22,6 +22,7 @@ from services.kit.errors import BrokerAway
 from services.kit.health import Health
 from services.kit.listening import Listener
 from services.kit.outbox import PUBLISHED_CHANNEL
+from services.kit.reading_role import open_reading_pool
 from services.records import credentials
 from tests.integration.hub import MIDNIGHT_MS, mappings, order, two_companies
 from tests.integration.hub import Hub as Pipe
@@ -194,11 +195,16 @@ async def gateway(
 ) -> AsyncIterator[World]:
     """A running gateway, but for its port; with `pipe` its commands are really done."""
     stopping = asyncio.Event()
-    async with await open_pool(dsn, application_name="test", max_size=4) as pool:
+    async with (
+        await open_pool(dsn, application_name="test", max_size=4) as pool,
+        await open_reading_pool(dsn, application_name="test", max_size=4) as reading,
+    ):
         broker = Broker(pool) if pipe is None else Taken(pool, pipe=pipe)
         board = AnswerBoard(look_in(pool))
         listener = Listener(dsn, [PUBLISHED_CHANNEL], application_name="test")
-        hub = Hub(pool, pool, broker, board, Rates(rate_limit), patience=patience or Patience())
+        hub = Hub(
+            pool, Reader(reading), broker, board, Rates(rate_limit), patience=patience or Patience()
+        )
         app = application(hub, Health())
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:

@@ -8,6 +8,7 @@ from services.local.directory import DataDirectory, ReadyLine
 
 KAFKA = "CROSSROADS_KAFKA_BOOTSTRAP_SERVERS"
 DATABASE = "CROSSROADS_DATABASE_URL"
+READING = "CROSSROADS_DATABASE_READ_URL"
 PORT = "CROSSROADS_HTTP_PORT"
 FOUND = {KAFKA: "127.0.0.1:9", DATABASE: "postgresql://here/x", PORT: "8"}
 
@@ -21,6 +22,12 @@ def test_set_variables_win_and_empty_ones_set_nothing() -> None:
         KAFKA: "127.0.0.1:9",
         DATABASE: "postgresql://here/x",
     }
+
+
+def test_the_reading_address_of_the_stack_is_not_taken_for_another_database() -> None:
+    found = {DATABASE: "postgresql://here/x", READING: "postgresql://reading@here/x"}
+    assert missing(found, {DATABASE: "postgresql://far/x"}) == {}
+    assert missing(found, {DATABASE: ""}) == found
 
 
 @pytest.fixture
