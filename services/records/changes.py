@@ -1,0 +1,247 @@
+"""Proposed changes: loaded under their orders' locks, stored, listed for their two sides."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import orjson
+
+from schemas.dump import to_json
+from services.domain.world import ChangeState, Failure
+from services.kit.database import Connection
+
+_COLUMNS = (
+    "id", "order_id", "origin_id", "destination_id", "proposer_id", "command_id", "status",
+    "stale", "reason_code", "change_types", "amended", "changes", "created_at", "updated_at",
+)  # fmt: skip
+_SELECTED = ", ".join(f"c.{column}" for column in _COLUMNS)
+
+_LOAD = f"""
+SELECT {_SELECTED} FROM order_changes AS c
+WHERE c.order_id = ANY($1::text[]) AND c.status = 'requested'
+UNION ALL
+SELECT {_SELECTED} FROM order_changes AS c
+WHERE c.id = ANY($2::text[]) AND NOT (c.order_id = ANY($1::text[]) AND c.status = 'requested')
+"""
+
+
+async def orders_of(connection: Connection, change_ids: Collection[str]) -> set[str]:
+    """The orders these changes are about. A change never moves to another one."""
+    rows = await connection.fetch(
+        "SELECT order_id FROM order_changes WHERE id = ANY($1::text[])", sorted(change_ids)
+    )
+    return {row["order_id"] for row in rows}
+
+
+async def load(
+    connection: Connection, order_ids: Collection[str], change_ids: Collection[str]
+) -> list[ChangeState]:
+    """The pending changes of these orders, and these changes whatever became of them.
+
+    The rows of the orders must be locked: they guard their changes.
+    """
+    rows = await connection.fetch(_LOAD, sorted(order_ids), sorted(change_ids))
+    return [state_of(row) for row in rows]
+
+
+def state_of(row: asyncpg.Record) -> ChangeState:
+    """The change of a row with all columns."""
+    amended, changes = orjson.loads(row["amended"]), orjson.loads(row["changes"])
+    return ChangeState(
+        id=row["id"],
+        order_id=row["order_id"],
+        origin_id=row["origin_id"],
+        destination_id=row["destination_id"],
+        proposer_id=row["proposer_id"],
+        command_id=row["command_id"],
+        types=tuple(row["change_types"]),
+        amended=(amended["origin"], amended["master"], amended["destination"]),
+        changes=(changes["origin"], changes["destination"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        status=row["status"],
+        stale=row["stale"],
+        reason_code=row["reason_code"],
+    )
+
+
+# What is proposed never changes; what becomes of it does.
+_STORE = """
+INSERT INTO order_changes (id, order_id, origin_id, destination_id, proposer_id, command_id,
+                           status, stale, reason_code, change_types, amended, changes, created_at,
+                           updated_at)
+SELECT id, order_id, origin_id, destination_id, proposer_id, command_id, status, stale,
+    reason_code, string_to_array(change_types, ' '), amended, changes, created_at, updated_at
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+            $8::boolean[], $9::text[], $10::text[], $11::json[], $12::json[], $13::timestamptz[],
+            $14::timestamptz[])
+     AS new (id, order_id, origin_id, destination_id, proposer_id, command_id, status, stale,
+             reason_code, change_types, amended, changes, created_at, updated_at)
+ON CONFLICT (id) DO UPDATE SET status = excluded.status, stale = excluded.stale,
+    reason_code = excluded.reason_code, updated_at = excluded.updated_at
+"""
+
+
+async def store(connection: Connection, changes: Iterable[ChangeState]) -> None:
+    """Write what became of these changes; of several states of one the last counts.
+
+    The rows of their orders must be locked.
+    """
+    last = {change.id: change for change in changes}
+    # Those that are settled go first: an order has one pending change at most.
+    for pending in (False, True):
+        rows = [_row(each) for each in last.values() if (each.status == "requested") is pending]
+        if rows:
+            await connection.execute(_STORE, *(list(column) for column in zip(*rows, strict=True)))
+
+
+def _row(change: ChangeState) -> tuple[Any, ...]:
+    amended = dict(zip(("origin", "master", "destination"), change.amended, strict=True))
+    changes = dict(zip(("origin", "destination"), change.changes, strict=True))
+    return (
+        change.id,
+        change.order_id,
+        change.origin_id,
+        change.destination_id,
+        change.proposer_id,
+        change.command_id,
+        change.status,
+        change.stale,
+        change.reason_code,
+        " ".join(change.types),
+        to_json(amended).decode(),
+        to_json(changes).decode(),
+        change.created_at,
+        change.updated_at,
+    )
+
+
+_FAILURES = """
+SELECT DISTINCT ON (order_id, tenant_id) order_id, tenant_id, id, entry, created_at
+FROM log_entries
+WHERE order_id = ANY($1::text[]) AND entry ->> 'status' = 'failed'
+ORDER BY order_id, tenant_id, created_at DESC
+"""
+
+
+async def failures(
+    connection: Connection, order_ids: Collection[str]
+) -> dict[tuple[str, str], Failure]:
+    """The last failure each tenant was told of each of these orders, by (order id, tenant id)."""
+    rows = await connection.fetch(_FAILURES, sorted(order_ids))
+    found = {}
+    for row in rows:
+        entry = orjson.loads(row["entry"])
+        message = (entry.get("detail") or {}).get("message")
+        found[row["order_id"], row["tenant_id"]] = Failure(
+            row["created_at"], row["id"], entry.get("title"), message
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFilter:
+    """Which changes are looked for; all that is given must hold.
+
+    `numbers` are numbers of either side, `types` any of which fits. `since` and `until` bound the
+    time of the proposal, or with `moved` that of the last step; `until` itself is not within.
+    """
+
+    status: str | None = None
+    numbers: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    moved: bool = False
+    partner_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A change with its order's numbers."""
+
+    change: ChangeState
+    origin_number: str
+    destination_number: str | None
+
+
+# One statement a side, each by an index of that side; the newest first.
+_SIDE = """
+SELECT {columns}, o.origin_number, o.destination_number
+FROM order_changes AS c JOIN orders AS o ON o.id = c.order_id
+WHERE c.{side} = ANY($1::text[]) {other}
+  AND ($2::text IS NULL OR $2 IN (c.origin_id, c.destination_id))
+  {conditions}
+ORDER BY c.{moment} DESC, c.id DESC
+LIMIT {limit}
+"""
+_OF_NUMBERS = """
+  AND c.order_id = ANY(ARRAY(
+    SELECT n.id FROM orders AS n
+    WHERE n.{side} = ANY($1::text[]) AND n.origin_number = ANY(${at}::text[])
+    UNION
+    SELECT n.id FROM orders AS n
+    WHERE n.{side} = ANY($1::text[]) AND n.destination_number = ANY(${at}::text[])))
+"""
+
+
+async def find(
+    connection: Connection, tenant_ids: Sequence[str], wanted: ChangeFilter, limit: int
+) -> list[Listed]:
+    """The changes of these tenants' orders that fit, the newest first, at most `limit` (X02).
+
+    Newest by the time the filter goes by: that of the proposal, with `moved` of the last step.
+    """
+    found = []
+    for side in ("origin_id", "destination_id"):
+        query, values = _query(side, wanted, limit)
+        rows = await connection.fetch(query, list(tenant_ids), wanted.partner_id, *values)
+        found += [
+            Listed(state_of(row), row["origin_number"], row["destination_number"]) for row in rows
+        ]
+
+    def newest(each: Listed) -> tuple[datetime, str]:
+        change = each.change
+        return (change.updated_at if wanted.moved else change.created_at, change.id)
+
+    return sorted(found, key=newest, reverse=True)[:limit]
+
+
+def _query(side: str, wanted: ChangeFilter, limit: int) -> tuple[str, list[Any]]:
+    """The statement for one side, and its values from $3 on."""
+    moment = "updated_at" if wanted.moved else "created_at"
+    values: list[Any] = []
+    conditions = []
+
+    def given(value: Any, condition: str) -> None:
+        values.append(value)
+        conditions.append(condition.format(at=len(values) + 2, side=side))
+
+    if wanted.status == "requested":
+        # Said in the statement itself: the partial indexes are for it.
+        conditions.append(" AND c.status = 'requested'")
+    elif wanted.status is not None:
+        given(wanted.status, " AND c.status = ${at}")
+    if wanted.types:
+        given(list(wanted.types), " AND c.change_types && ${at}::text[]")
+    if wanted.since is not None:
+        given(wanted.since, f" AND c.{moment} >= ${{at}}")
+    if wanted.until is not None:
+        given(wanted.until, f" AND c.{moment} < ${{at}}")
+    if wanted.numbers:
+        given(list(wanted.numbers), _OF_NUMBERS)
+    # Of both sides' tenants a change is told once.
+    other = "" if side == "origin_id" else "AND c.origin_id <> ALL($1::text[])"
+    query = _SIDE.format(
+        columns=_SELECTED,
+        side=side,
+        other=other,
+        conditions="".join(conditions),
+        moment=moment,
+        limit=int(limit),
+    )
+    return query, values
