@@ -17,7 +17,7 @@ from services.domain.addressing import Key
 from services.domain.command import Command
 from services.domain.entries import Path, entry
 from services.domain.mapping import KeyEcho
-from services.domain.own_words import Triple, places
+from services.domain.own_words import Places, Triple, places
 from services.domain.translate import Translator, Words, window_document
 from services.domain.wording import Wording
 
@@ -78,7 +78,7 @@ def read(body: Members[str, Any], wording: Wording) -> Amendment | list[ErrorEnt
     mine, master, theirs = (
         {**document, **members} for document, members in zip(before, amended, strict=True)
     )
-    found = differences.between(before[1], master)
+    found = differences.between(before[1], master, reader.same)
     changed = {each.field if each.drop is None else "drops" for each in found}
     kept = [{name: members[name] for name in members if name in changed} for members in amended]
     return Amendment(
@@ -113,6 +113,10 @@ class _Reader:
 
     wording: Wording
     errors: list[ErrorEntry] = field(default_factory=list)
+    # Which drops are the same, before and after, where the list is given.
+    same: dict[int, int] | None = None
+    _places: Places | None = None
+    _tanks: dict[tuple[Any, ...], Triple | None] = field(default_factory=dict)
 
     def members(self, body: Members[str, Any]) -> Three:
         """The members the body gives, in the three wordings; nothing but errors may be wrong."""
@@ -219,11 +223,21 @@ class _Reader:
     def _own_tank(
         self, goid: str, key: Members[str, Any], product: Members[str, Any] | None
     ) -> Triple | None:
-        known = places(self.wording.documents)
-        if tanks.is_named(key):
-            return known.called(goid, key)
+        if self._places is None:
+            self._places = places(self.wording.documents)
+        named = [key.get(member) for member in keys.TANK_MEMBERS]
+        if any(named):
+            asked = (goid, *named)
+            if asked not in self._tanks:
+                self._tanks[asked] = self._places.called(goid, key)
+            return self._tanks[asked]
         carried = None if product is None else self.wording.own(keys.PRODUCT, product)
-        return None if carried is None else known.of_product(goid, carried[0]["goid"])
+        if carried is None:
+            return None
+        asked = (goid, carried[0]["goid"])
+        if asked not in self._tanks:
+            self._tanks[asked] = self._places.of_product(*asked)
+        return self._tanks[asked]
 
     def _unmapped(self, path: Path, msg: str) -> None:
         self.errors.append(entry(path, msg, "unmapped"))
@@ -232,12 +246,9 @@ class _Reader:
         """The whole list: drops that were there keep their places and their words."""
         before = [document["drops"] for document in self.wording.documents]
         same = differences.matched(before[1], [drop[1] for drop in given])
-        stayed = set(same.values())
-        found: list[Three] = []
-        for at, new in sorted(same.items()):
-            old = (before[0][at], before[1][at], before[2][at])
-            found.append(_kept(old, given[new]))
-        found += [_new(drop) for at, drop in enumerate(given) if at not in stayed]
+        order, self.same = differences.arranged(same, len(given))
+        was = {new: (before[0][at], before[1][at], before[2][at]) for at, new in same.items()}
+        found = [_kept(was[at], given[at]) if at in was else _new(given[at]) for at in order]
         return tuple([drop[wording] for drop in found] for wording in range(3))
 
 

@@ -104,23 +104,32 @@ def _paired(
     return found
 
 
-def arranged(before: Sequence[Document], after: Sequence[Document]) -> list[Document]:
-    """The drops of `after`, those that were there before at their places, then the new ones."""
-    same = matched(before, after)
-    kept = [after[same[at]] for at in sorted(same)]
-    stayed = set(same.values())
-    return kept + [drop for at, drop in enumerate(after) if at not in stayed]
+def arranged(same: Members[int, int], count: int) -> tuple[list[int], dict[int, int]]:
+    """In which order `count` drops stand in the list as it becomes, and which are the same then.
+
+    Those that stay keep the order they had, the new ones follow in theirs. Matching the lists
+    again could pair drops with like ones: which are the same is said once.
+    """
+    kept = [same[at] for at in sorted(same)]
+    stayed = set(kept)
+    order = kept + [at for at in range(count) if at not in stayed]
+    return order, {at: place for place, at in enumerate(sorted(same))}
 
 
-def between(before: Document, after: Document) -> list[Difference]:
-    """Every difference of two master documents: the order's own, then its drops' in their order."""
+def between(
+    before: Document, after: Document, same: Members[int, int] | None = None
+) -> list[Difference]:
+    """Every difference of two master documents: the order's own, then its drops' in their order.
+
+    `same` says which drops are the same where that is known.
+    """
     found = [
         Difference(kind, member)
         for member, kind in MEMBERS.items()
         if _compared(member, before[member]) != _compared(member, after[member])
     ]
     old, new = before["drops"], after["drops"]
-    same = matched(old, new)
+    same = matched(old, new) if same is None else same
     stayed = set(same.values())
     added = [at for at in range(len(new)) if at not in stayed]
     came = {place_of(new[at]) for at in added}

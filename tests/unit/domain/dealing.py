@@ -166,7 +166,7 @@ def _check(operation: str, effects: Effects) -> None:
         for document in (order.origin_document, order.master_document, order.destination_document):
             ORDER.validate_python(document)
     if answer.outcome != "done":
-        assert not (effects.order or effects.syncs or effects.changes or effects.events)
+        assert [effects.order, effects.syncs, effects.changes, effects.events] == [None, [], [], []]
     waits = [effects.in_lane, effects.number is not None]
     assert waits.count(True) == (answer.outcome == "waiting")
     assert not effects.gaps
