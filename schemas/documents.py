@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from schemas import errors, log, orders, progress, reference, results, sync, timeline
+from schemas import errors, log, orders, progress, reference, requests, results, sync, timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,10 @@ DOCUMENTS: tuple[Document, ...] = (
     Document("order.save-bol.v1", "taken", progress.SAVE_BOL),
     Document("order.save-drop.v1", "taken", progress.SAVE_DROP),
     Document("order.save-bol-image.v1", "taken", progress.SAVE_BOL_IMAGE),
+    Document("order.cancel.v1", "taken", requests.CANCEL_ORDER),
+    Document("order.request-accept.v1", "taken", requests.REQUEST_ACCEPT),
+    Document("order.request-reject.v1", "taken", requests.REQUEST_REJECT),
+    Document("order.receipt.v1", "taken", requests.RECEIPT),
     Document("reference.upsert-tenant.v1", "taken", reference.UPSERT_TENANT),
     Document("reference.upsert-pair.v1", "taken", reference.UPSERT_PAIR),
     Document("reference.upsert-record.v1", "taken", reference.UPSERT_RECORD),
@@ -43,6 +47,7 @@ DOCUMENTS: tuple[Document, ...] = (
     Document("order.save-bol.answer.v1", "given", progress.BOL_ANSWER),
     Document("order.save-drop.answer.v1", "given", progress.EXECUTED_DROP_ANSWER),
     Document("order.save-bol-image.answer.v1", "given", progress.BOL_PHOTO_ANSWER),
+    Document("order.receipt.answer.v1", "given", requests.RECEIPT_ANSWER),
     Document("blob.v1", "given", progress.BLOB),
     Document("order.document.v1", "given", orders.ORDER_DOCUMENT),
     Document("order.timeline.v1", "given", timeline.TIMELINE),

@@ -11,6 +11,7 @@ from schemas import topics
 from schemas.orders import CREATE_ORDER, GET_ORDER
 from schemas.progress import SAVE_BOL, SAVE_BOL_IMAGE, SAVE_DROP, UPDATE_STATUS
 from schemas.reference import UPSERT_MAPPING, UPSERT_PAIR, UPSERT_RECORD, UPSERT_TENANT
+from schemas.requests import CANCEL_ORDER, RECEIPT, REQUEST_ACCEPT, REQUEST_REJECT
 
 PREFIX = "crossroads."
 VERSION = ".v1"
@@ -62,7 +63,14 @@ OPERATIONS: tuple[Operation, ...] = (
         topics.CHANGES,
         ("order", "order_change"),
     ),
-    Operation("order.cancel", "/v1/order/cancel", "order:cancel", topics.ORDERS, ("order",)),
+    Operation(
+        "order.cancel",
+        "/v1/order/cancel",
+        "order:cancel",
+        topics.ORDERS,
+        ("order",),
+        CANCEL_ORDER,
+    ),
     Operation(
         "order.update-status",
         "/v1/order/update_status",
@@ -123,6 +131,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "order_request:accept",
         topics.ORDERS,
         ("order",),
+        REQUEST_ACCEPT,
     ),
     Operation(
         "order.request-reject",
@@ -130,8 +139,16 @@ OPERATIONS: tuple[Operation, ...] = (
         "order_request:reject",
         topics.ORDERS,
         ("order",),
+        REQUEST_REJECT,
     ),
-    Operation("order.receipt", "/v1/order/receipt", "order:receipt", topics.ORDERS, ("receipt",)),
+    Operation(
+        "order.receipt",
+        "/v1/order/receipt",
+        "order:receipt",
+        topics.ORDERS,
+        ("receipt",),
+        RECEIPT,
+    ),
     Operation("blob.save", "/v1/blobs", "order:save_bol"),
     Operation("blob.get", "/v1/blobs/{blob_id}", "order:read", method="GET"),
     Operation(

@@ -15,6 +15,7 @@ from services.domain.effects import Answer
 from services.kit.database import Connection
 from services.records import (
     blobs,
+    changes,
     commands,
     gaps,
     history,
@@ -63,8 +64,11 @@ class Storing:
         await telling.store_records(connection)
         await self._write_orders(connection, batch.firsts, telling)
         await telling.store_answers(connection)
+        proposed = (each for job in batch.firsts for each in job.decided.changes)
+        await changes.store(connection, proposed)
         # Waiters first: what they wait for may be an upsert of this very batch.
         await holding.hold(connection, batch.firsts)
+        await holding.let_go(connection, batch.firsts, self.waits.released())
         await self._write_pictures(connection, batch.firsts)
         await self._write_reference(connection, batch.firsts)
         await self._write_history(connection, batch.firsts, telling)

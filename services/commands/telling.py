@@ -57,12 +57,18 @@ class Telling:
     _rows: list[OutgoingRow] = field(default_factory=list)
     _first: dict[Identity, tuple[StoredAnswer, int]] = field(default_factory=dict)
     _newer: dict[Identity, tuple[StoredAnswer, int]] = field(default_factory=dict)
+    _joined: dict[Identity, bytes] = field(default_factory=dict)
 
     def tell(self, job: Job) -> None:
-        """The sync records of a command and its result."""
+        """The sync records of a command and its result.
+
+        By which a create came to its end waits with its result for that one's records too: an order
+        is said to be synced when its destination's topic has it (K40).
+        """
         effects, command = job.decided, job.command
         cause = self._cause(job)
         order_id = effects.order_id
+        begun = len(self._rows)
         if job.syncs and order_id is not None:
             newest = self.newest.setdefault(order_id, Newest())
             for sync, sequence in job.syncs:
@@ -73,7 +79,7 @@ class Telling:
                 self.syncs.setdefault(job.identity, []).append((sync, sequence, len(self._rows)))
                 self._rows.append(sync_row(cause, sync, order_id, sequence, self.texts))
         told = self._told(effects.answer)
-        before = self.answers.get(job.identity)
+        before = self._before(job)
         if before is not None and told.outcome == "waiting":
             return  # only the first reason to wait is told
         self._count(command.operation, told.outcome)
@@ -82,7 +88,7 @@ class Telling:
             _durations(self.service, command.operation).observe(taken)
         answer = StoredAnswer(
             *job.identity,
-            job.arrival.fingerprint,
+            job.arrival.fingerprint if before is None else before.fingerprint,
             command.operation,
             order_id,
             told.outcome,
@@ -101,6 +107,17 @@ class Telling:
             # What was told before its order was known may lie in another shard.
             row.after_id = before.waiting_id
         self._rows.append(row)
+        if job.by is not None:
+            self._joined[job.by] = cause.digest
+        for row in self._rows[begun:]:
+            row.cause = self._joined.get(job.identity, cause.digest)
+
+    def _before(self, job: Job) -> StoredAnswer | None:
+        """What the command was told, in this very batch where a create came to its end in it."""
+        before = self.answers.get(job.identity)
+        if before is None and job.by is not None:
+            before, _ = self._first[job.identity]
+        return before
 
     def tell_again(self, job: Job) -> None:
         """A further copy hears what the first was told, a reused id that it is taken (K32)."""
@@ -163,10 +180,12 @@ class Telling:
     async def store_answers(self, connection: Connection) -> None:
         """Store what each command id is answered from now on; the records must have been stored."""
         for answers in (self._first, self._newer):
-            for answer, at in answers.values():
+            for identity, (answer, at) in answers.items():
                 answer.result_id = self.ids[at]
                 if answer.outcome == "waiting":
                     answer.waiting_id = answer.result_id
+                elif identity in self._first:
+                    answer.waiting_id = self._first[identity][0].waiting_id
         await commands.insert(connection, [answer for answer, _ in self._first.values()])
         await commands.update(connection, [answer for answer, _ in self._newer.values()])
 

@@ -16,6 +16,7 @@ from services.gateway import (
     commands,
     examples,
     examples_of_progress,
+    examples_of_settling,
     orders,
     pictures,
     progress,
@@ -36,6 +37,7 @@ def application(hub: Hub, health: Health) -> FastAPI:
     app.state.hub = hub
     app.add_middleware(Edge)
     _order_routes(app)
+    _settling_routes(app)
     _progress_routes(app)
     _reference_routes(app)
     _document_routes(app)
@@ -49,6 +51,13 @@ def _order_routes(app: FastAPI) -> None:
     _post(app, get.path, orders.get, "order.get", examples.order_get())
     _get(app, "order.timeline", orders.timeline, examples.order_timeline())
     _post(app, "/auth/token", auth.token, "auth.token", examples.token())
+
+
+def _settling_routes(app: FastAPI) -> None:
+    _command(app, progress.route("order.cancel"), examples_of_settling.cancel())
+    _command(app, progress.route("order.request-accept"), examples_of_settling.request_accept())
+    _command(app, progress.route("order.request-reject"), examples_of_settling.request_reject())
+    _command(app, progress.route("order.receipt"), examples_of_settling.receipt())
 
 
 def _progress_routes(app: FastAPI) -> None:

@@ -112,6 +112,30 @@ class Hub:
             "order.update-status", status(number, **said), command_id=command_id, **BY_HAUL
         )
 
+    def cancel(self, number: str, command_id: str, **said: Any) -> Record:
+        """A cancel of acme's; of haul's with `origin` and `partner` so."""
+        who = {name: said.pop(name, BY_ACME[name]) for name in BY_ACME}
+        body = {"order": {"order_number": number}, **said}
+        return self.record("order.cancel", body, command_id=command_id, **who)
+
+    def accept(self, number: str, command_id: str, given: str, **said: Any) -> Record:
+        """Haul accepts an order of acme's under its own number."""
+        who = {name: said.pop(name, BY_HAUL[name]) for name in BY_HAUL}
+        body = {"order": {"order_number": number}, "destination_order_number": given, **said}
+        return self.record("order.request-accept", body, command_id=command_id, **who)
+
+    def reject(self, number: str, command_id: str, **said: Any) -> Record:
+        """Haul rejects an order of acme's by hand."""
+        who = {name: said.pop(name, BY_HAUL[name]) for name in BY_HAUL}
+        body = {"order": {"order_number": number}, **said}
+        return self.record("order.request-reject", body, command_id=command_id, **who)
+
+    def receipt(self, number: str, command_id: str, status: str, **said: Any) -> Record:
+        """Haul's system says what became of an order."""
+        who = {name: said.pop(name, BY_HAUL[name]) for name in BY_HAUL}
+        body = {"order": {"order_number": number}, "status": status, **said}
+        return self.record("order.receipt", body, command_id=command_id, **who)
+
     async def drain(self) -> list[dict[str, Any]]:
         """Let the lane loop do all there is to do; what it caused."""
         before = await self.pool.fetchval("SELECT coalesce(max(id), 0) FROM outbox")

@@ -11,7 +11,11 @@ from schemas.errors import ErrorEntry
 from services.domain.command import Command
 from services.domain.effects import Effects
 from services.domain.operations import (
+    cancel,
     create,
+    receipt,
+    request_accept,
+    request_reject,
     save_bol,
     save_bol_image,
     save_drop,
@@ -26,15 +30,27 @@ from services.domain.world import Needs, World
 
 
 class Operation(NamedTuple):
-    """The pure functions of one operation; `problems` needs no world and runs at the edge too."""
+    """The pure functions of one operation; `problems` needs no world and runs at the edge too.
+
+    What `overtakes` acts at once on a known order, whatever waits in its lane (protocol §3).
+    """
 
     needs: Callable[[Command, Directory], Needs]
     decide: Callable[[Command, World, datetime], Effects]
     problems: Callable[[Command], list[ErrorEntry]]
+    overtakes: bool = False
 
 
 TABLE: Members[str, Operation] = {
     "order.create": Operation(create.needs, create.decide, create.problems),
+    "order.cancel": Operation(cancel.needs, cancel.decide, cancel.problems, overtakes=True),
+    "order.request-accept": Operation(
+        request_accept.needs, request_accept.decide, request_accept.problems, overtakes=True
+    ),
+    "order.request-reject": Operation(
+        request_reject.needs, request_reject.decide, request_reject.problems, overtakes=True
+    ),
+    "order.receipt": Operation(receipt.needs, receipt.decide, receipt.problems, overtakes=True),
     "order.update-status": Operation(
         update_status.needs, update_status.decide, update_status.problems
     ),
@@ -54,3 +70,5 @@ TABLE: Members[str, Operation] = {
         upsert_mapping.needs, upsert_mapping.decide, upsert_mapping.problems
     ),
 }
+
+OVERTAKING = frozenset(name for name, operation in TABLE.items() if operation.overtakes)
