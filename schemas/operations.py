@@ -8,6 +8,13 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from schemas import topics
+from schemas.changes import (
+    ACCEPT_CHANGE,
+    ALL_CHANGES,
+    PROPOSE_CHANGE,
+    REJECT_CHANGE,
+    UPDATE_ORDER,
+)
 from schemas.orders import CREATE_ORDER, GET_ORDER
 from schemas.progress import SAVE_BOL, SAVE_BOL_IMAGE, SAVE_DROP, UPDATE_STATUS
 from schemas.reference import UPSERT_MAPPING, UPSERT_PAIR, UPSERT_RECORD, UPSERT_TENANT
@@ -62,6 +69,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "order:update",
         topics.CHANGES,
         ("order", "order_change"),
+        UPDATE_ORDER,
     ),
     Operation(
         "order.cancel",
@@ -109,6 +117,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "order:update",
         topics.CHANGES,
         ("order_change",),
+        PROPOSE_CHANGE,
     ),
     Operation(
         "change.accept",
@@ -116,6 +125,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "order_change:accept",
         topics.CHANGES,
         ("order", "order_row"),
+        ACCEPT_CHANGE,
     ),
     Operation(
         "change.reject",
@@ -123,8 +133,15 @@ OPERATIONS: tuple[Operation, ...] = (
         "order_change:reject",
         topics.CHANGES,
         ("order_change",),
+        REJECT_CHANGE,
     ),
-    Operation("change.all", "/v1/order/change/all", "order_change:read", adds=("changes",)),
+    Operation(
+        "change.all",
+        "/v1/order/change/all",
+        "order_change:read",
+        adds=("changes",),
+        document=ALL_CHANGES,
+    ),
     Operation(
         "order.request-accept",
         "/v1/order/request/accept",

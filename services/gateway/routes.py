@@ -13,8 +13,10 @@ from swagger_ui_bundle import swagger_ui_path
 from schemas.operations import operation
 from services.gateway import (
     auth,
+    changes,
     commands,
     examples,
+    examples_of_changes,
     examples_of_progress,
     examples_of_settling,
     orders,
@@ -39,6 +41,7 @@ def application(hub: Hub, health: Health) -> FastAPI:
     _order_routes(app)
     _settling_routes(app)
     _progress_routes(app)
+    _change_routes(app)
     _reference_routes(app)
     _document_routes(app)
     app.router.routes.extend(health_routes(health))
@@ -69,6 +72,16 @@ def _progress_routes(app: FastAPI) -> None:
     _post(app, image.path, pictures.save_bol_image, image.name, described)
     _post(app, blob.path, pictures.save, blob.name, examples_of_progress.blob_save())
     _get(app, "blob.get", pictures.fetch, examples_of_progress.blob_get())
+
+
+def _change_routes(app: FastAPI) -> None:
+    _command(app, progress.route("order.update"), examples_of_changes.update())
+    _command(app, progress.route("change.propose"), examples_of_changes.propose())
+    _command(app, changes.settling_route("change.accept"), examples_of_changes.accept())
+    _command(app, changes.settling_route("change.reject"), examples_of_changes.reject())
+    listing = operation("change.all")
+    described = examples_of_changes.all_changes()
+    _post(app, listing.path, changes.all_changes, listing.name, described)
 
 
 def _reference_routes(app: FastAPI) -> None:

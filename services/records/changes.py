@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,7 +48,7 @@ async def load(
     return [state_of(row) for row in rows]
 
 
-def state_of(row: asyncpg.Record) -> ChangeState:
+def state_of(row: asyncpg.Record | Mapping[str, Any]) -> ChangeState:
     """The change of a row with all columns."""
     amended, changes = orjson.loads(row["amended"]), orjson.loads(row["changes"])
     return ChangeState(
@@ -169,9 +169,19 @@ class Listed:
     destination_number: str | None
 
 
-# One statement a side, each by an index of that side; the newest first.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The changes that fit, and whether there are no more than these."""
+
+    changes: list[Listed]
+    complete: bool
+
+
+# One statement a side, each by an index of that side; the newest first. What differs may be large,
+# and is fetched for those alone that are shown.
+_LISTED = ", ".join(f"c.{column}" for column in _COLUMNS if column not in {"amended", "changes"})
 _SIDE = """
-SELECT {columns}, o.origin_number, o.destination_number
+SELECT {columns}, o.origin_number, o.destination_number, pg_column_size(c.changes) AS bytes
 FROM order_changes AS c JOIN orders AS o ON o.id = c.order_id
 WHERE c.{side} = ANY($1::text[]) {other}
   AND ($2::text IS NULL OR $2 IN (c.origin_id, c.destination_id))
@@ -187,28 +197,50 @@ _OF_NUMBERS = """
     SELECT n.id FROM orders AS n
     WHERE n.{side} = ANY($1::text[]) AND n.destination_number = ANY(${at}::text[])))
 """
+_NOTHING = orjson.dumps({"origin": {}, "master": {}, "destination": {}})
+# As they are stored, which is compressed: a list must not take a process's memory.
+_MOST_BYTES = 8 * 1024 * 1024
 
 
 async def find(
     connection: Connection, tenant_ids: Sequence[str], wanted: ChangeFilter, limit: int
-) -> list[Listed]:
+) -> Found:
     """The changes of these tenants' orders that fit, the newest first, at most `limit` (X02).
 
-    Newest by the time the filter goes by: that of the proposal, with `moved` of the last step.
+    Newest by the time the filter goes by: that of the proposal, with `moved` of the last step. What
+    they would make of the order is left out.
     """
-    found = []
+    rows: list[asyncpg.Record] = []
     for side in ("origin_id", "destination_id"):
-        query, values = _query(side, wanted, limit)
-        rows = await connection.fetch(query, list(tenant_ids), wanted.partner_id, *values)
-        found += [
-            Listed(state_of(row), row["origin_number"], row["destination_number"]) for row in rows
-        ]
+        query, values = _query(side, wanted, limit + 1)
+        rows += await connection.fetch(query, list(tenant_ids), wanted.partner_id, *values)
+    moment = "updated_at" if wanted.moved else "created_at"
+    rows.sort(key=lambda row: (row[moment], row["id"]), reverse=True)
+    shown = rows[: _fitting(rows[:limit])]
+    texts = await connection.fetch(
+        "SELECT id, changes FROM order_changes WHERE id = ANY($1::text[])",
+        [row["id"] for row in shown],
+    )
+    changes = {row["id"]: row["changes"] for row in texts}
+    found = [
+        Listed(
+            state_of({**row, "amended": _NOTHING, "changes": changes[row["id"]]}),
+            row["origin_number"],
+            row["destination_number"],
+        )
+        for row in shown
+    ]
+    return Found(found, complete=len(found) == len(rows))
 
-    def newest(each: Listed) -> tuple[datetime, str]:
-        change = each.change
-        return (change.updated_at if wanted.moved else change.created_at, change.id)
 
-    return sorted(found, key=newest, reverse=True)[:limit]
+def _fitting(rows: Sequence[asyncpg.Record]) -> int:
+    """How many of these, from the first, are not too much together; one always."""
+    total = 0
+    for count, row in enumerate(rows):
+        total += row["bytes"]
+        if total > _MOST_BYTES and count:
+            return count
+    return len(rows)
 
 
 def _query(side: str, wanted: ChangeFilter, limit: int) -> tuple[str, list[Any]]:
@@ -237,7 +269,7 @@ def _query(side: str, wanted: ChangeFilter, limit: int) -> tuple[str, list[Any]]
     # Of both sides' tenants a change is told once.
     other = "" if side == "origin_id" else "AND c.origin_id <> ALL($1::text[])"
     query = _SIDE.format(
-        columns=_SELECTED,
+        columns=_LISTED,
         side=side,
         other=other,
         conditions="".join(conditions),
@@ -245,3 +277,58 @@ def _query(side: str, wanted: ChangeFilter, limit: int) -> tuple[str, list[Any]]
         limit=int(limit),
     )
     return query, values
+
+
+_LINES = """
+SELECT c.id, c.order_id, o.origin_number AS number, o.destination_number,
+    origin.slug AS origin, destination.slug AS destination, proposer.slug AS proposed_by,
+    c.status, c.stale, c.reason_code, c.change_types, c.created_at, c.updated_at
+FROM order_changes AS c
+JOIN orders AS o ON o.id = c.order_id
+JOIN tenants AS origin ON origin.id = c.origin_id
+JOIN tenants AS destination ON destination.id = c.destination_id
+JOIN tenants AS proposer ON proposer.id = c.proposer_id
+"""
+
+
+async def lines(
+    connection: Connection,
+    *,
+    status: str | None = None,
+    tenant: str | None = None,
+    number: str | None = None,
+    limit: int = 50,
+) -> list[dict[str, Any]]:
+    """Changes for operators, the newest first; `tenant` is the slug of either side.
+
+    `number` is one of either side, or the order's id.
+    """
+    rows = await connection.fetch(
+        f"{_LINES} WHERE ($1::text IS NULL OR c.status = $1)"
+        " AND ($2::text IS NULL OR $2 IN (origin.slug, destination.slug))"
+        " AND ($3::text IS NULL OR $3 IN (o.origin_number, o.destination_number, o.id))"
+        " ORDER BY c.created_at DESC, c.id DESC LIMIT $4",
+        status,
+        tenant,
+        number,
+        limit,
+    )
+    return [dict(row) for row in rows]
+
+
+async def one(connection: Connection, change_id: str) -> dict[str, Any] | None:
+    """A change for operators: its line, what differs as each side is told, and what it proposes."""
+    row = await connection.fetchrow(f"{_LINES} WHERE c.id = $1", change_id)
+    if row is None:
+        return None
+    documents = await connection.fetchrow(
+        "SELECT command_id, amended, changes FROM order_changes WHERE id = $1", change_id
+    )
+    if documents is None:
+        return None
+    return {
+        **dict(row),
+        "command_id": documents["command_id"],
+        "changes": orjson.loads(documents["changes"]),
+        "amended": orjson.loads(documents["amended"]),
+    }

@@ -11,14 +11,18 @@ from schemas.errors import ErrorEntry
 from services.domain.command import Command
 from services.domain.effects import Effects
 from services.domain.operations import (
+    accept_change,
     cancel,
     create,
+    propose,
     receipt,
+    reject_change,
     request_accept,
     request_reject,
     save_bol,
     save_bol_image,
     save_drop,
+    update,
     update_status,
     upsert_mapping,
     upsert_pair,
@@ -59,6 +63,10 @@ TABLE: Members[str, Operation] = {
     "order.save-bol-image": Operation(
         save_bol_image.needs, save_bol_image.decide, save_bol_image.problems
     ),
+    "order.update": Operation(update.needs, update.decide, update.problems),
+    "change.propose": Operation(propose.needs, propose.decide, propose.problems),
+    "change.accept": Operation(accept_change.needs, accept_change.decide, accept_change.problems),
+    "change.reject": Operation(reject_change.needs, reject_change.decide, reject_change.problems),
     "reference.upsert-tenant": Operation(
         upsert_tenant.needs, upsert_tenant.decide, upsert_tenant.problems
     ),
