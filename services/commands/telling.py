@@ -109,8 +109,10 @@ class Telling:
         self._rows.append(row)
         if job.by is not None:
             self._joined[job.by] = cause.digest
-        for row in self._rows[begun:]:
-            row.cause = self._joined.get(job.identity, cause.digest)
+        joined = self._joined.get(job.identity)
+        if joined is not None:
+            for each in self._rows[begun:]:
+                each.cause = joined
 
     def _before(self, job: Job) -> StoredAnswer | None:
         """What the command was told, in this very batch where a create came to its end in it."""

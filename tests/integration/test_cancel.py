@@ -19,6 +19,7 @@ from tests.integration.hub import (
     two_companies,
 )
 from tests.integration.test_progress import in_order, in_order_of_numbers, sent, told
+from tests.integration.test_races import held_open, started, waits_for_a_lock
 
 CANCELED = "crossroads.order.canceled.v1"
 
@@ -278,6 +279,19 @@ async def test_another_tenant_cannot_cancel_nor_learn_of_an_order(world: Hub) ->
         ("3", "refused", "request.no_such_pair"),
     ]
     assert await world.pool.fetchval("SELECT delivery FROM orders") == "sent"
+
+
+async def test_a_gap_that_loses_its_order_keeps_one_that_comes_meanwhile(world: Hub) -> None:
+    """Who begins to wait has not committed while the gap's last order is canceled."""
+    await world.process(world.create("A1", "create", drops=late_drops()))
+    async with held_open(world, world.create("A2", "second", drops=late_drops())) as commit:
+        task = started(world.process(world.cancel("A1", "cancel")))
+        await waits_for_a_lock(world, task)
+        commit()
+        await task
+    await in_order(world, waiting=1)
+    await world.reference("mapping", mapping(*LATE_PRODUCT, prefix="o"))
+    assert told(await world.drain()) == [("second", "done", None)]
 
 
 async def test_the_lane_loop_and_a_cancel_do_not_both_end_a_create(world: Hub) -> None:
