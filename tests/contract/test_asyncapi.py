@@ -74,3 +74,16 @@ def test_what_changes_an_order_has_a_payload_a_result_and_records_for_both_sides
     told = page["channels"][topics.SYNC]["messages"]
     wanted = ["order.updated", "change.proposed", "change.accepted", "change.rejected"]
     assert {f"crossroads.{kind}.v1" for kind in wanted} <= set(told)
+
+
+def test_order_intake_takes_all_that_settles_an_order_and_tells_what_comes_of_it() -> None:
+    base, summary = WORKERS[order_intake.SERVICE]
+    page = asyncapi_document(order_intake.SERVICE, base, summary)
+    taken = ["create", "cancel", "request-accept", "request-reject", "receipt"]
+    assert list(page["channels"][base]["messages"]) == [
+        f"crossroads.order.{name}.v1" for name in taken
+    ]
+    sent = page["channels"][topics.SYNC]["messages"]
+    for name in ("created", "requested", "canceled", "accepted", "received", "rejected", "failed"):
+        assert f"crossroads.order.{name}.v1" in sent
+        assert "payload" in page["components"]["messages"][f"crossroads.order.{name}.v1"]

@@ -294,6 +294,28 @@ async def test_a_gap_that_loses_its_order_keeps_one_that_comes_meanwhile(world: 
     assert told(await world.drain()) == [("second", "done", None)]
 
 
+async def test_race_a_a_cancel_waits_out_the_creation_of_its_order(world: Hub) -> None:
+    """The order is written and not committed: the cancel acts on it and sleeps on no number."""
+    async with held_open(world, world.create("A1", "create", drops=late_drops())) as commit:
+        task = started(world.process(world.cancel("A1", "cancel")))
+        await waits_for_a_lock(world, task)
+        commit()
+        out = await task
+    assert told(out)[-2:] == [("create", "refused", "order.canceled"), ("cancel", "done", None)]
+    await in_order(world)
+
+
+async def test_race_a_a_creation_waits_out_a_cancel_that_begins_to_wait(world: Hub) -> None:
+    async with held_open(world, world.cancel("A1", "cancel")) as commit:
+        task = started(world.process(world.create("A1", "create", drops=late_drops())))
+        await waits_for_a_lock(world, task)
+        commit()
+        await task
+    out = await world.drain()
+    assert told(out) == [("create", "refused", "order.canceled"), ("cancel", "done", None)]
+    await in_order(world)
+
+
 async def test_the_lane_loop_and_a_cancel_do_not_both_end_a_create(world: Hub) -> None:
     """The order's row decides: the mapping arrives and the cancel waits for the turn, or before."""
     await world.process(world.create("A1", "create", drops=late_drops()))

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.kit.database import transaction
+from services.kit.metrics import OLDEST_UNSYNCED_ORDER_AGE_SECONDS
+from services.records import gauges
 from tests.integration.hub import (
     BY_ACME,
     LATE_PRODUCT,
@@ -304,6 +306,36 @@ async def test_of_two_orders_that_are_accepted_under_one_number_at_once_one_is_r
     out = await world.process(world.accept("A2", "three", "H-2"))
     assert told(out)[-1] == ("three", "done", None)
     await in_order(world)
+
+
+@pytest.mark.parametrize("first", ["accept", "status"])
+async def test_race_a_an_acceptance_and_who_waits_for_its_number_see_each_other(
+    world: Hub, first: str
+) -> None:
+    """Either is written and not committed when the other looks."""
+    await world.process(world.create("A1", "create"))
+    records = [world.accept("A1", "accept", "H-1"), world.status("H-1", "status")]
+    if first == "status":
+        records.reverse()
+    async with held_open(world, records[0]) as commit:
+        task = started(world.process(records[1]))
+        await waits_for_a_lock(world, task)
+        commit()
+        await task
+    await world.drain()
+    answers = {each[0]: each[1] for each in told(await world.outgoing())}
+    assert (answers["accept"], answers["status"]) == ("done", "done")
+    await in_order(world)
+
+
+async def test_a_rejected_order_does_not_look_as_if_it_were_still_to_be_sent(world: Hub) -> None:
+    await world.process(world.create("A1", "create"))
+    await world.process(world.reject("A1", "reject"))
+    await world.pool.execute("DELETE FROM outbox")
+    async with transaction(world.pool) as connection:
+        await gauges.expose(connection)
+    ages = OLDEST_UNSYNCED_ORDER_AGE_SECONDS.collect()
+    assert [each.samples for each in ages] == [[]]
 
 
 async def test_a_cancel_waits_out_the_turn_that_sends_its_order(world: Hub) -> None:
