@@ -212,7 +212,7 @@ async def find(
     """
     rows: list[asyncpg.Record] = []
     for side in ("origin_id", "destination_id"):
-        query, values = _query(side, wanted, limit + 1)
+        query, values = statement(side, wanted, limit + 1)
         rows += await connection.fetch(query, list(tenant_ids), wanted.partner_id, *values)
     moment = "updated_at" if wanted.moved else "created_at"
     rows.sort(key=lambda row: (row[moment], row["id"]), reverse=True)
@@ -243,7 +243,7 @@ def _fitting(rows: Sequence[asyncpg.Record]) -> int:
     return len(rows)
 
 
-def _query(side: str, wanted: ChangeFilter, limit: int) -> tuple[str, list[Any]]:
+def statement(side: str, wanted: ChangeFilter, limit: int) -> tuple[str, list[Any]]:
     """The statement for one side, and its values from $3 on."""
     moment = "updated_at" if wanted.moved else "created_at"
     values: list[Any] = []
@@ -253,10 +253,7 @@ def _query(side: str, wanted: ChangeFilter, limit: int) -> tuple[str, list[Any]]
         values.append(value)
         conditions.append(condition.format(at=len(values) + 2, side=side))
 
-    if wanted.status == "requested":
-        # Said in the statement itself: the partial indexes are for it.
-        conditions.append(" AND c.status = 'requested'")
-    elif wanted.status is not None:
+    if wanted.status is not None:
         given(wanted.status, " AND c.status = ${at}")
     if wanted.types:
         given(list(wanted.types), " AND c.change_types && ${at}::text[]")

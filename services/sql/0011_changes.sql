@@ -25,12 +25,11 @@ ALTER TABLE order_changes ALTER COLUMN changes SET STATISTICS 0;
 -- An order has one pending change at most.
 CREATE UNIQUE INDEX order_changes_pending ON order_changes (order_id) WHERE status = 'requested';
 CREATE INDEX order_changes_of_order ON order_changes (order_id, id);
--- The lists of either side: by time of proposal, by time of the last step, and the few pending.
+-- The lists of either side: by time of proposal, of one status too, and by time of the last step.
 CREATE INDEX order_changes_of_origin ON order_changes (origin_id, created_at, id);
 CREATE INDEX order_changes_of_destination ON order_changes (destination_id, created_at, id);
+CREATE INDEX order_changes_kind_of_origin ON order_changes (origin_id, status, created_at, id);
+CREATE INDEX order_changes_kind_of_destination
+    ON order_changes (destination_id, status, created_at, id);
 CREATE INDEX order_changes_moved_of_origin ON order_changes (origin_id, updated_at, id);
 CREATE INDEX order_changes_moved_of_destination ON order_changes (destination_id, updated_at, id);
-CREATE INDEX order_changes_asked_of_origin ON order_changes (origin_id, created_at, id)
-    WHERE status = 'requested';
-CREATE INDEX order_changes_asked_of_destination ON order_changes (destination_id, created_at, id)
-    WHERE status = 'requested';
