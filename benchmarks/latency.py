@@ -21,7 +21,7 @@ FETCH_WAIT_MS = {"tansu": 4, "kafka": 200}
 async def latency(
     stack: BenchStack, side: Side, sent: Sequence[Message], *, rate: float
 ) -> Latency:
-    """Milliseconds; `rate` in commands a second. The first goes before: its topic must be served."""
+    """Milliseconds; `rate` in commands a second. Before the first its topic may not be served."""
     first, *others = sent
     there = side.tail.count
     accepted: dict[str, float] = {}

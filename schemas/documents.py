@@ -9,7 +9,18 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from schemas import errors, log, orders, progress, reference, results, sync, timeline
+from schemas import (
+    changes,
+    errors,
+    log,
+    orders,
+    progress,
+    reference,
+    requests,
+    results,
+    sync,
+    timeline,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,15 @@ DOCUMENTS: tuple[Document, ...] = (
     Document("order.save-bol.v1", "taken", progress.SAVE_BOL),
     Document("order.save-drop.v1", "taken", progress.SAVE_DROP),
     Document("order.save-bol-image.v1", "taken", progress.SAVE_BOL_IMAGE),
+    Document("order.cancel.v1", "taken", requests.CANCEL_ORDER),
+    Document("order.request-accept.v1", "taken", requests.REQUEST_ACCEPT),
+    Document("order.request-reject.v1", "taken", requests.REQUEST_REJECT),
+    Document("order.receipt.v1", "taken", requests.RECEIPT),
+    Document("order.update.v1", "taken", changes.UPDATE_ORDER),
+    Document("change.propose.v1", "taken", changes.PROPOSE_CHANGE),
+    Document("change.accept.v1", "taken", changes.ACCEPT_CHANGE),
+    Document("change.reject.v1", "taken", changes.REJECT_CHANGE),
+    Document("change.all.v1", "taken", changes.ALL_CHANGES),
     Document("reference.upsert-tenant.v1", "taken", reference.UPSERT_TENANT),
     Document("reference.upsert-pair.v1", "taken", reference.UPSERT_PAIR),
     Document("reference.upsert-record.v1", "taken", reference.UPSERT_RECORD),
@@ -43,6 +63,14 @@ DOCUMENTS: tuple[Document, ...] = (
     Document("order.save-bol.answer.v1", "given", progress.BOL_ANSWER),
     Document("order.save-drop.answer.v1", "given", progress.EXECUTED_DROP_ANSWER),
     Document("order.save-bol-image.answer.v1", "given", progress.BOL_PHOTO_ANSWER),
+    Document("order.receipt.answer.v1", "given", requests.RECEIPT_ANSWER),
+    Document("order.update.answer.v1", "given", changes.UPDATE_ANSWER),
+    Document("change.propose.answer.v1", "given", changes.CHANGE_ANSWER),
+    Document("change.accept.answer.v1", "given", changes.ACCEPT_ANSWER),
+    Document("change.reject.answer.v1", "given", changes.CHANGE_ANSWER),
+    Document("change.all.answer.v1", "given", changes.CHANGES_ANSWER),
+    Document("order-change.v1", "given", changes.ORDER_CHANGE),
+    Document("order-row.v1", "given", changes.ORDER_ROW),
     Document("blob.v1", "given", progress.BLOB),
     Document("order.document.v1", "given", orders.ORDER_DOCUMENT),
     Document("order.timeline.v1", "given", timeline.TIMELINE),
@@ -62,6 +90,10 @@ DOCUMENTS: tuple[Document, ...] = (
     Document("order.accepted.v1", "given", sync.RECEIPT_SYNC),
     Document("order.rejected.v1", "given", sync.RECEIPT_SYNC),
     Document("order.failed.v1", "given", sync.RECEIPT_SYNC),
+    Document("order.updated.v1", "given", changes.ORDER_UPDATED_SYNC),
+    Document("change.proposed.v1", "given", changes.CHANGE_SYNC),
+    Document("change.accepted.v1", "given", changes.CHANGE_ACCEPTED_SYNC),
+    Document("change.rejected.v1", "given", changes.CHANGE_SYNC),
     Document("order.status-updated.v1", "given", progress.STATUS_UPDATED_SYNC),
     Document("order.bol-saved.v1", "given", progress.BOL_SAVED_SYNC),
     Document("order.drop-saved.v1", "given", progress.DROP_SAVED_SYNC),

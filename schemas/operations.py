@@ -8,9 +8,17 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from schemas import topics
+from schemas.changes import (
+    ACCEPT_CHANGE,
+    ALL_CHANGES,
+    PROPOSE_CHANGE,
+    REJECT_CHANGE,
+    UPDATE_ORDER,
+)
 from schemas.orders import CREATE_ORDER, GET_ORDER
 from schemas.progress import SAVE_BOL, SAVE_BOL_IMAGE, SAVE_DROP, UPDATE_STATUS
 from schemas.reference import UPSERT_MAPPING, UPSERT_PAIR, UPSERT_RECORD, UPSERT_TENANT
+from schemas.requests import CANCEL_ORDER, RECEIPT, REQUEST_ACCEPT, REQUEST_REJECT
 
 PREFIX = "crossroads."
 VERSION = ".v1"
@@ -61,8 +69,16 @@ OPERATIONS: tuple[Operation, ...] = (
         "order:update",
         topics.CHANGES,
         ("order", "order_change"),
+        UPDATE_ORDER,
     ),
-    Operation("order.cancel", "/v1/order/cancel", "order:cancel", topics.ORDERS, ("order",)),
+    Operation(
+        "order.cancel",
+        "/v1/order/cancel",
+        "order:cancel",
+        topics.ORDERS,
+        ("order",),
+        CANCEL_ORDER,
+    ),
     Operation(
         "order.update-status",
         "/v1/order/update_status",
@@ -101,6 +117,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "order:update",
         topics.CHANGES,
         ("order_change",),
+        PROPOSE_CHANGE,
     ),
     Operation(
         "change.accept",
@@ -108,6 +125,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "order_change:accept",
         topics.CHANGES,
         ("order", "order_row"),
+        ACCEPT_CHANGE,
     ),
     Operation(
         "change.reject",
@@ -115,14 +133,22 @@ OPERATIONS: tuple[Operation, ...] = (
         "order_change:reject",
         topics.CHANGES,
         ("order_change",),
+        REJECT_CHANGE,
     ),
-    Operation("change.all", "/v1/order/change/all", "order_change:read", adds=("changes",)),
+    Operation(
+        "change.all",
+        "/v1/order/change/all",
+        "order_change:read",
+        adds=("changes",),
+        document=ALL_CHANGES,
+    ),
     Operation(
         "order.request-accept",
         "/v1/order/request/accept",
         "order_request:accept",
         topics.ORDERS,
         ("order",),
+        REQUEST_ACCEPT,
     ),
     Operation(
         "order.request-reject",
@@ -130,8 +156,16 @@ OPERATIONS: tuple[Operation, ...] = (
         "order_request:reject",
         topics.ORDERS,
         ("order",),
+        REQUEST_REJECT,
     ),
-    Operation("order.receipt", "/v1/order/receipt", "order:receipt", topics.ORDERS, ("receipt",)),
+    Operation(
+        "order.receipt",
+        "/v1/order/receipt",
+        "order:receipt",
+        topics.ORDERS,
+        ("receipt",),
+        RECEIPT,
+    ),
     Operation("blob.save", "/v1/blobs", "order:save_bol"),
     Operation("blob.get", "/v1/blobs/{blob_id}", "order:read", method="GET"),
     Operation(

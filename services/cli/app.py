@@ -37,6 +37,7 @@ class Commands(LazyGroup):
         "db": _own("db", "The database's schema."),
         "topics": _own("topics", "The topics, as the catalogue wants them."),
         "orders": _own("orders", "Find orders, and see all that happened to one."),
+        "changes": _own("changes", "Proposed changes of orders, and what became of them."),
         "gaps": _own("gaps", "Keys nobody has mapped yet, and the orders that wait for them."),
         "lanes": _own("lanes", "Commands that wait, in their order."),
         "dead-letters": _own("dead-letters", "Records that could not be read."),

@@ -61,7 +61,7 @@ def refuse(
     What stands behind it goes on. Without its own create an order can never be sent: what waits for
     it is refused then, too.
     """
-    from services.commands.refusing import MISLEADING  # noqa: PLC0415
+    from services.domain.refusals import MISLEADING  # noqa: PLC0415
 
     if not reason.strip():
         raise CommandMisused("--reason is empty")

@@ -23,7 +23,8 @@ class Job:
     `turn` is set for a command that waited and has its turn now: its id was accepted before, it
     stands at `lane_id`, for `reason`, and `lane` is the order whose lane that is (none: it waited
     for a number). Once decided, `parked` is the order in whose lane it waits from now on, and
-    `syncs` are its sync records with the sequence numbers they got.
+    `syncs` are its sync records with the sequence numbers they got. `by` is the command by which
+    this one, a create that waited, came to its end.
     """
 
     arrival: Arrival
@@ -35,6 +36,7 @@ class Job:
     parked: str | None = None
     effects: Effects | None = None
     syncs: list[tuple[Sync, int]] = field(default_factory=list)
+    by: Identity | None = None
 
     @property
     def identity(self) -> Identity:

@@ -10,7 +10,7 @@ from schemas import topics
 from schemas.operations import Operation, operation_of_type
 from schemas.reading import Reading, read
 from services.domain.command import Command
-from services.domain.tenants import Directory
+from services.domain.tenants import Directory, Tenant
 from services.kit.cloudevents import (
     Envelope,
     Record,
@@ -114,6 +114,12 @@ def command_of(arrival: Arrival, directory: Directory) -> Command | Dead:
             "The header ce_origintenant names another tenant than the topic.",
         )
     partner = None if envelope.dest_tenant is None else directory.find(envelope.dest_tenant)
+    return command_between(arrival, caller, partner)
+
+
+def command_between(arrival: Arrival, caller: Tenant, partner: Tenant | None) -> Command:
+    """The command of these parties."""
+    envelope = arrival.envelope
     return Command(
         operation=arrival.operation.name,
         id=envelope.id,

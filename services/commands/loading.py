@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from services.commands.batch import Batch, names_of
+from services.commands import creates
+from services.commands.batch import Batch, Job, names_of
+from services.domain import order_row
 from services.domain.effects import UnknownNumber
-from services.domain.world import Needs, OrderState, World
+from services.domain.world import ChangeState, Needs, OrderState, World
 from services.kit.database import Connection
-from services.records import blobs, directory, locks, master_data, numbers, orders, waiting_upserts
+from services.records import (
+    blobs,
+    changes,
+    directory,
+    locks,
+    master_data,
+    numbers,
+    orders,
+    waiting_upserts,
+)
 from services.records.locks import LocksNeeded, Race, numbers_of
 from services.records.numbers import NumberWaiter
 from services.records.waiting_upserts import WaitingUpsert
@@ -19,12 +30,15 @@ class Loaded:
     """What a batch's commands go by; `taken` are the advisory numbers held exclusively.
 
     `given` are the order numbers whose advisory numbers are held shared, `waiters` who waits for
-    these, `waiting` the upserts that wait for rows the batch is about.
+    these, `waiting` the upserts that wait for rows the batch is about. `changes` are those that
+    were named, and the pending ones where they are wanted.
     """
 
     taken: frozenset[tuple[Race, int]]
     needs: list[Needs] = field(default_factory=list)
     states: dict[str, OrderState] = field(default_factory=dict)
+    changes: list[ChangeState] = field(default_factory=list)
+    creates: dict[str, Job] = field(default_factory=dict)
     given: set[UnknownNumber] = field(default_factory=set)
     waiters: list[NumberWaiter] = field(default_factory=list)
     waiting: dict[str, WaitingUpsert] = field(default_factory=dict)
@@ -58,14 +72,24 @@ class Loaded:
             self.waiters = await numbers.waiting(connection, self.given)
 
     async def lock_orders(self, connection: Connection) -> None:
-        """Load the orders and lock them; those that came since the last time, too."""
+        """Load the orders and lock them; those that came since the last time, too.
+
+        What is proposed of them is guarded by their locks and read after them.
+        """
+        named = {change for need in self.needs for change in need.change_ids}
+        wanted = {known for need in self.needs for known in need.order_ids}
+        if named:
+            wanted |= await changes.orders_of(connection, named)
         found = await orders.lock(
             connection,
-            {known for need in self.needs for known in need.order_ids},
+            wanted,
             {number for need in self.needs for number in need.numbers},
             {number for need in self.needs for number in need.addresses},
         )
         self.states = {state.id: state for state in found}
+        self.creates = await creates.load(connection, self.needs, found)
+        if named or any(need.changes for need in self.needs):
+            self.changes = await changes.load(connection, self.states, {id_ for _, id_ in named})
 
     async def look_again(
         self, connection: Connection, batch: Batch, lacking: frozenset[tuple[Race, int]]
@@ -80,9 +104,18 @@ class Loaded:
 
     async def world(self, connection: Connection, batch: Batch) -> World:
         """A fresh world to decide on."""
-        world = World(batch.directory, await master_data.load(connection, self.needs))
+        rows = any(need.rows for need in self.needs)
+        needs = self.needs
+        if rows:
+            told = self.states.values()
+            needs = [*needs, *order_row.needs(told, batch.directory)]
+        world = World(batch.directory, await master_data.load(connection, needs))
         for state in self.states.values():
             world.put_order(state)
+        for change in self.changes:
+            world.put_change(change)
+        if rows:
+            world.failures = await changes.failures(connection, self.states)
         world.waiting_upserts = {
             key: (row.tenant_id, row.command_id) for key, row in self.waiting.items()
         }

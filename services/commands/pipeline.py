@@ -137,7 +137,7 @@ class Pipeline:
                 world = await loaded.world(connection, batch)
             with self._stages.stage("decide"):
                 waits = Waits(world, loaded.states, loaded.waiters)
-                jobs = decide_all(batch.firsts, world, waits, moment)
+                jobs = decide_all(batch.firsts, world, waits, moment, loaded.creates)
             lacking, given = _waited_for(jobs) - loaded.taken, waits.given - loaded.given
             if not lacking and not given:
                 break
@@ -148,6 +148,8 @@ class Pipeline:
             await loaded.look_again(connection, batch, lacking)
         with self._stages.stage("store"):
             batch.firsts = jobs
+            ended = [job.identity for job in jobs if job.by is not None]
+            answers = {**(await commands.known(connection, ended)), **answers}
             storing = Storing(
                 self._service,
                 moment,

@@ -13,14 +13,6 @@ from services.domain.effects import Event
 from services.kit.database import Connection
 from services.records import gaps, history, lanes
 
-# Words that a client takes for an invitation to send the same again (K29).
-MISLEADING = (
-    "retry",
-    "timed out",
-    "temporarily unavailable",
-    "internal server error",
-    "too many requests",
-)
 # Who emits what an operator's command causes.
 SERVICE = "operator"
 

@@ -11,7 +11,7 @@ import asyncpg
 
 from schemas.codes import Code
 from services.commands import unforeseen
-from services.commands.batch import Batch, Identity, Job, jobs_of, names_of
+from services.commands.batch import Batch, Identity, jobs_of, names_of
 from services.commands.decode import Arrival, Dead, decode
 from services.commands.pipeline import Numbers, Pipeline
 from services.kit.cloudevents import Record
@@ -119,8 +119,7 @@ class Turns:
             job.command = replace(job.command, overdue=overdue)
             job.lane_id, job.reason = waiter.lane_id, Code.LANE_ORDER_UNKNOWN
         answers = await commands.known(connection, (job.identity for job in batch.firsts))
-        decided = await self._pipeline.decide_and_store(connection, batch, answers, first | wanted)
-        await lanes.leave(connection, _gone(decided.jobs))
+        await self._pipeline.decide_and_store(connection, batch, answers, first | wanted)
 
     async def _apart(self, turn: _Turn[Key], give_up: _GiveUp[Key]) -> int:
         """A turn of all that is runnable; where it fails unforeseen, of each by itself.
@@ -203,7 +202,6 @@ class Turns:
             emptied = await gaps.release(connection, ids)
             decided = await self._pipeline.decide_and_store(connection, batch, answers, first)
             left = {job.lane for job in decided.jobs if job.waits}
-            await lanes.leave(connection, _gone(decided.jobs))
             full = _full_lanes([turn.order_id for turn in turns], each)
             await lanes.settle(connection, ids, (full - left) | decided.taken_over)
             await gaps.forget(connection, emptied)
@@ -238,11 +236,6 @@ async def _batch_of(connection: Connection, records: Sequence[Record]) -> Batch:
     if dead:
         raise AssertionError(f"a command that was accepted does not read: {dead[0].reason}")
     return Batch(firsts=jobs, directory=named)
-
-
-def _gone(jobs: Sequence[Job]) -> list[int]:
-    """Where those stood that wait no longer."""
-    return [job.lane_id for job in jobs if job.lane_id is not None and not job.waits]
 
 
 def _heads(order_ids: Sequence[str], turns: Sequence[lanes.Turn]) -> list[Head]:

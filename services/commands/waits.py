@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from services.commands.batch import Job
 from services.domain import status
 from services.domain.effects import UnknownNumber
+from services.domain.operations.table import OVERTAKING
 from services.domain.world import OrderState, World
 from services.records import numbers
 from services.records.numbers import NumberWaiter
@@ -33,6 +34,7 @@ class Waits:
     touched: set[str] = field(default_factory=set)
     given: set[UnknownNumber] = field(default_factory=set)
     taken_over: set[str] = field(default_factory=set)
+    _overtaken: set[str] = field(default_factory=set)
     _unknown: list[Job] = field(default_factory=list)
 
     def decided(self, job: Job) -> None:
@@ -53,11 +55,26 @@ class Waits:
         found = set()
         for order in self.world.orders.values():
             before = self.before.get(order.id)
-            if order is before or not order.waiting or not _goes_on(order):
+            if order is before or not order.waiting:
                 continue
-            if order.id in self.taken_over or before is None or not _goes_on(before):
+            if order.id in self._overtaken or (_goes_on(order) and self._is_news(order, before)):
                 found.add(order.id)
         return found
+
+    def released(self) -> set[str]:
+        """The orders that were canceled and wait for no mapping any more."""
+        return {
+            order_id
+            for order_id, before in self.before.items()
+            if before.delivery == status.UNSENT
+            and self.world.orders[order_id].delivery == status.CANCELED
+        }
+
+    def _is_news(self, order: OrderState, before: OrderState | None) -> bool:
+        """Whether a lane that goes on now has more to do than before."""
+        if order.id in self.taken_over or before is None or not _goes_on(before):
+            return True
+        return _is_closed(order) and not _is_closed(before)
 
     def _take_over(self, order: OrderState) -> None:
         """Race a: what waits for a number this order was given goes into its lane (K42)."""
@@ -70,11 +87,10 @@ class Waits:
         if not given:
             return
         self.given |= given
-        moves = {
-            each.lane_id: order.id
-            for each in self.waiters
-            if each.number in given and each.lane_id not in self.moves
-        }
+        moved = [
+            each for each in self.waiters if each.number in given and each.lane_id not in self.moves
+        ]
+        moves = {each.lane_id: order.id for each in moved}
         jobs = [job for job in self._unknown if job.decided.number in given]
         self._unknown = [job for job in self._unknown if job not in jobs]
         for job in jobs:
@@ -83,6 +99,9 @@ class Waits:
         if moves or jobs:
             self.taken_over.add(order.id)
             self._count(order.id, len(moves) + len(jobs))
+        operations = {each.operation for each in moved} | {job.command.operation for job in jobs}
+        if not operations.isdisjoint(OVERTAKING):
+            self._overtaken.add(order.id)
 
     def _count(self, order_id: str, more: int) -> None:
         order = self.world.orders[order_id].copied()
@@ -95,3 +114,8 @@ def _goes_on(order: OrderState) -> bool:
     """Whether progress on the order can be decided: it was sent, or takes nothing any more."""
     waits = order.delivery in {status.UNSENT, status.REQUESTED}
     return not waits or order.receipt == status.REJECTED
+
+
+def _is_closed(order: OrderState) -> bool:
+    """Whether what waits in the lane, for whatever it waits, is to be refused."""
+    return order.delivery == status.CANCELED or order.receipt == status.REJECTED

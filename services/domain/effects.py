@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.domain.tenants import Pair, Tenant
-from services.domain.world import Blob, Mapping, MasterRecord, OrderState
+from services.domain.world import Blob, ChangeState, Mapping, MasterRecord, OrderState
 
 
 @dataclass(slots=True)
@@ -114,7 +114,10 @@ class Effects:
     received: `in_lane`, the lane of the order itself, as its head or behind what stands there,
     whose `gaps` are registered for the order; `number`; `parent`; or none of them, for an order
     that waits for acceptance and is no command in a lane.
-    `supersedes` names a waiting upsert (tenant id, command id) that this one ends.
+    `create` is what the order's own create, which waited until now, comes to by this command: its
+    final answer and what it causes itself, all about the same order.
+    `supersedes` names a waiting upsert (tenant id, command id) that this one ends. `changes` are
+    proposed changes as they become, new or settled.
     """
 
     answer: Answer
@@ -130,6 +133,8 @@ class Effects:
     in_lane: bool = False
     number: UnknownNumber | None = None
     picture: Picture | None = None
+    changes: list[ChangeState] = field(default_factory=list)
+    create: Effects | None = None
 
     @property
     def order_id(self) -> str | None:

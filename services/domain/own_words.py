@@ -23,13 +23,20 @@ Triple = tuple[KeyEcho, KeyEcho | None, KeyEcho | None]
 _MEMBERS = ("mapping_id", "source_name", "source_id", "goid", "goid_name")
 
 
-def known(documents: Documents, entity: str, key: Members[str, Any]) -> Triple | None:
-    """What the order and its papers call by this key of an entity; None where they do not."""
-    mine, master, theirs = documents
+def called(documents: Documents, entity: str) -> list[Triple]:
+    """All of an entity that the order and its papers speak of, each wording once."""
     listed = _LISTED[entity]
-    found = listed(mine)
-    at = matching(found, key)
-    return None if at is None else (found[at], listed(master)[at], listed(theirs)[at])
+    found: dict[tuple[Any, ...], Triple] = {}
+    for triple in zip(*(listed(document) for document in documents), strict=True):
+        mine = triple[0]
+        found.setdefault(tuple(mine[member] for member in _MEMBERS), triple)
+    return list(found.values())
+
+
+def known(triples: Sequence[Triple], key: Members[str, Any]) -> Triple | None:
+    """Which of these is called by this key; None where none is."""
+    at = matching([triple[0] for triple in triples], key)
+    return None if at is None else triples[at]
 
 
 def matching(echoes: Sequence[KeyEcho], key: Members[str, Any]) -> int | None:

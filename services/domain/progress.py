@@ -24,6 +24,7 @@ from services.domain.wording import Wording
 from services.domain.world import OrderState, World
 
 Words = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+Find = Callable[[Command, Tenant, World], OrderState | Answer | UnknownNumber]
 
 BEHIND = "An earlier command on this order has to be done first."
 NO_ORDER_YET = "No order has the number {number} yet: waiting for it."
@@ -34,13 +35,18 @@ class Kind:
     """What is told of one operation.
 
     The title of its logs, the member of its answers and sync records, the type of the latter, and
-    its word in the order's timeline.
+    its word in the order's timeline. `beside` are further members of its answers, `subject` is what
+    its logs say is sent, waits or is refused. With `ended` it is also about orders that take
+    nothing more: the decision says what becomes of it there.
     """
 
     title: str
     member: str
     sync: str
     event: str
+    beside: tuple[str, ...] = ()
+    subject: str = "Progress"
+    ended: bool = False
 
 
 @dataclass(slots=True)
@@ -76,6 +82,7 @@ class Saying:
             "message": message if also is None else f"{message} {also}",
             "log": log,
             self.kind.member: said,
+            **dict.fromkeys(self.kind.beside),
         }
         answer = Answer("waiting", http_status_of(code), str(code), body)
         return Effects(answer, logs=[log], about=self._about)
@@ -91,7 +98,7 @@ class Saying:
             status=outcome,
             category=_CATEGORY.get(code, "validation"),
             message=text,
-            short=_SHORT[outcome],
+            short=f"{self.kind.subject} {_SHORT[outcome]}",
             routing=self.routing(),
             subject=logs.Subject(
                 number=number,
@@ -137,6 +144,12 @@ class Case:
     order: OrderState
     mine: Side
     theirs: Side
+
+    @property
+    def destination(self) -> Tenant:
+        """Whom the order is for."""
+        mine = self.mine.tenant
+        return mine if mine.id == self.order.destination_id else self.theirs.tenant
 
     def wording(self, world: World) -> Wording:
         """Reads what the command says in the words of both sides."""
@@ -213,11 +226,32 @@ def admit(
     world: World,
     now: datetime,
     rules: Callable[[Command], Iterable[ErrorEntry]],
+    *,
+    find: Find = addressing.find,
 ) -> Case | Effects:
     """The case to decide; or what becomes of the command instead of it.
 
+    `find` says which order is meant, the refusal where there is none, or the number to wait for.
+
     Refused: what breaks a rule, a tenant that may not, an order that is not there, that several
     numbers fit, or that takes nothing more. Waiting: for a number nobody gave yet, or in the lane.
+    """
+    case = identify(kind, command, world, now, rules, find=find)
+    return case if isinstance(case, Effects) else _admitted(case)
+
+
+def identify(
+    kind: Kind,
+    command: Command,
+    world: World,
+    now: datetime,
+    rules: Callable[[Command], Iterable[ErrorEntry]],
+    *,
+    find: Find = addressing.find,
+) -> Case | Effects:
+    """The case of an order that is there, in whatever state; else what becomes of the command.
+
+    For what acts at once on a known order. Whether the order takes it is the decision's to say.
     """
     pair = _pair(world.directory, command.caller, command.partner)
     saying = Saying(kind, command, now, pair)
@@ -231,13 +265,13 @@ def admit(
         return saying.refused(Code.NOT_ALLOWED, refusals.UNKNOWN_PARTNER)
     if pair is None and not waited:
         return saying.refused(Code.NO_SUCH_PAIR, refusals.NO_SUCH_PAIR)
-    found = addressing.find(command, command.partner, world)
+    found = find(command, command.partner, world)
     if isinstance(found, UnknownNumber):
         return _unknown(saying, found)
     if isinstance(found, Answer):
         code = Code(found.code or "")
         return saying.refused(code, found.body["detail"])
-    return _taken(saying, found, world.directory)
+    return _case(saying, found, world.directory)
 
 
 def own_system(order: OrderState, pair: Pair, tenant: Tenant) -> str | None:
@@ -245,36 +279,47 @@ def own_system(order: OrderState, pair: Pair, tenant: Tenant) -> str | None:
     return order.origin_system if tenant.id == order.origin_id else pair.destination_system
 
 
-def _taken(saying: Saying, order: OrderState, directory: Directory) -> Case | Effects:
+def _case(saying: Saying, order: OrderState, directory: Directory) -> Case:
     command = saying.command
     origin = directory.by_id[order.origin_id]
     destination = directory.by_id[order.destination_id]
     pair = directory.pair(origin, destination) or Pair("", origin, destination)
-    saying = Saying(saying.kind, command, saying.now, pair, order)
-    closed = _closed(order)
-    if closed is not None:
-        return saying.rule(closed)
-    if order.delivery == status.REQUESTED:
-        return _behind(saying, f"The order waits for acceptance by {destination.name}.")
-    if order.delivery != status.SENT or (order.waiting and command.lane != order.id):
-        return _behind(saying, BEHIND)
     mine, theirs = origin, destination
     if command.caller.id == order.destination_id:
         mine, theirs = destination, origin
     return Case(
-        saying,
+        Saying(saying.kind, command, saying.now, pair, order),
         order,
         Side.of(mine, command.system_name or own_system(order, pair, mine)),
         Side.of(theirs, own_system(order, pair, theirs)),
     )
 
 
-def _closed(order: OrderState) -> Code | None:
-    """Why the order takes nothing more; an order that could never be sent has nobody to tell."""
+def _admitted(case: Case) -> Case | Effects:
+    saying, order = case.saying, case.order
+    command = saying.command
+    closed = why_closed(order, waited=command.lane is not None)
+    if closed is None and order.delivery == status.REQUESTED:
+        return _behind(saying, f"The order waits for acceptance by {case.destination.name}.")
+    if closed is None and (
+        order.delivery != status.SENT or (order.waiting and command.lane != order.id)
+    ):
+        return _behind(saying, BEHIND)
+    if closed is not None and not saying.kind.ended:
+        return saying.rule(closed)
+    return case
+
+
+def why_closed(order: OrderState, *, waited: bool = False) -> Code | None:
+    """Why the order takes nothing more; None where it does.
+
+    A command that `waited` for its turn is told that the order was closed meanwhile. An order that
+    could never be sent has nobody to tell.
+    """
     if order.delivery == status.CANCELED:
-        return Code.ORDER_IS_CANCELED
+        return Code.ORDER_CANCELED if waited else Code.ORDER_IS_CANCELED
     if order.receipt == status.REJECTED:
-        return Code.ORDER_IS_REJECTED
+        return Code.ORDER_REJECTED if waited else Code.ORDER_IS_REJECTED
     return Code.ORDER_NOT_SENT if order.delivery == status.FAILED else None
 
 
@@ -298,7 +343,7 @@ def _pair(directory: Directory, caller: Tenant, partner: Tenant | None) -> Pair 
     return directory.pair(caller, partner) or directory.pair(partner, caller)
 
 
-_SHORT = {"success": "Progress sent", "waiting": "Progress waits", "refused": "Progress refused"}
+_SHORT = {"success": "sent", "waiting": "waits", "refused": "refused"}
 _CATEGORY = {
     Code.MAPPING_GAP: "mapping",
     Code.LANE_BEHIND: "crossroads",

@@ -44,6 +44,15 @@ TEXTS: Members[Code, str] = {
     Code.LANE_REFUSED: "An operator ended this command while it waited: {reason}",
 }
 
+# Words that a client takes for an invitation to send the same again (K29).
+MISLEADING = (
+    "retry",
+    "timed out",
+    "temporarily unavailable",
+    "internal server error",
+    "too many requests",
+)
+
 # What a tenant the hub does not know, or that was deactivated, is told (K01).
 UNKNOWN_PARTNER = "The other tenant is not known."
 INACTIVE = "This tenant is deactivated."
@@ -52,6 +61,13 @@ INACTIVE = "This tenant is deactivated."
 def text(code: Code, **members: str) -> str:
     """The sentence of a refusal; KeyError when a member it names is not given."""
     return TEXTS[code].format_map(members)
+
+
+def because(sentence: str, reason: str | None) -> str:
+    """The sentence with the other side's reason, if that would not mislead a client (K29)."""
+    if not reason or any(words in reason.lower() for words in MISLEADING):
+        return sentence
+    return f"{sentence} Reason: {reason}"
 
 
 def refused(code: Code, detail: str, log: Members[str, Any] | None = None) -> Answer:

@@ -96,7 +96,7 @@ class Translator:
             "destination_order_number": None,
             "po": body.get("po"),
             "supply_owner": owner[0],
-            "delivery_window": _window(body["delivery_window"]),
+            "delivery_window": window_document(body["delivery_window"]),
             "note": body.get("note"),
             "drops": [drop[0] for drop in drops],
             "bols": [],
@@ -172,23 +172,23 @@ class Translator:
         same = {
             "price_types": price_types,
             "contracts": contracts,
-            "price_type": _single(price_types),
-            "contract": _single(contracts),
+            "price_type": single(price_types),
+            "contract": single(contracts),
         }
         return [
-            _load(
+            load_document(
                 [words.origin for words in terminals],
                 [words.origin for words in products],
                 [words.origin for words in suppliers],
                 same,
             ),
-            _load(
+            load_document(
                 [words.master for words in terminals],
                 [words.master for words in products],
                 [words.master for words in suppliers],
                 same,
             ),
-            _load(
+            load_document(
                 [words.destination for words in terminals],
                 [words.destination for words in products],
                 [words.destination for words in suppliers],
@@ -290,26 +290,31 @@ def _wordings(words: Words | None) -> Wordings:
     return words.origin, words.master, words.destination
 
 
-def _load(
+def load_document(
     terminals: list[Any], products: list[Any], suppliers: list[Any], same: Document
 ) -> Document:
-    """The lists, and the singular where there is exactly one (K06); `same` in every wording."""
+    """A load in one wording: the lists, and the singular where there is exactly one (K06).
+
+    `same` are the members that every wording has alike.
+    """
     return {
         "terminals": terminals,
         "products": products,
         "suppliers": suppliers,
-        "terminal": _single(terminals),
-        "product": _single(products),
-        "supplier": _single(suppliers),
+        "terminal": single(terminals),
+        "product": single(products),
+        "supplier": single(suppliers),
         **same,
     }
 
 
-def _single(values: list[Any]) -> Any:
+def single(values: list[Any]) -> Any:
+    """The one item of a list; None where it has none or several."""
     return values[0] if len(values) == 1 else None
 
 
-def _window(window: Members[str, Any]) -> Document:
+def window_document(window: Members[str, Any]) -> Document:
+    """A delivery window as it is kept: both ends in UTC. Its rules must hold."""
     timezone = windows.timezone_of(window)
     return {
         "start": iso_utc(windows.instant(window["start"], timezone)),

@@ -24,8 +24,7 @@ def order_document(
     origin = directory.by_id[order.origin_id]
     destination = directory.by_id[order.destination_id]
     pair = directory.pair(origin, destination) or Pair("", origin, destination)
-    # K20: the destination hauls for the origin, unless the hauler itself created the order.
-    hauler, client = (origin, destination) if order.created_by_hauler else (destination, origin)
+    hauler, client = _parties(order, pair)
     hauled_by, hauled_by_id = _hauled_by(order, hauler, client)
     trip = order.trip
     return {
@@ -50,6 +49,19 @@ def order_document(
         "updated_at": iso_utc(order.updated_at),
         "order": own_view(order, tenant_ids),
     }
+
+
+def haulage(order: OrderState, pair: Pair) -> tuple[str, str]:
+    """Who hauls, and for whom, by name (K20, K26)."""
+    hauler, client = _parties(order, pair)
+    return _hauled_by(order, hauler, client)[0], client.name
+
+
+def _parties(order: OrderState, pair: Pair) -> tuple[Tenant, Tenant]:
+    """K20: the destination hauls for the origin, unless the hauler itself created the order."""
+    if order.created_by_hauler:
+        return pair.origin, pair.destination
+    return pair.destination, pair.origin
 
 
 def _hauled_by(order: OrderState, hauler: Tenant, client: Tenant) -> tuple[str, str | None]:

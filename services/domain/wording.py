@@ -22,11 +22,12 @@ from services.domain.effects import Gap
 from services.domain.entries import Path, entry
 from services.domain.keys import SITE
 from services.domain.mapping import Found, KeyEcho, Lost, Side
-from services.domain.own_words import Document, Triple, as_key, known, places, sites
+from services.domain.own_words import Document, Triple, as_key, called, known, places, sites
 from services.domain.translate import Translator, register
 from services.domain.world import MasterData, OrderState
 
 PLACES = Decimal("0.0001")
+_KEY = ("goid", "mapping_id", "source_id", "source_name")
 
 
 @dataclass(slots=True)
@@ -44,6 +45,9 @@ class Wording:
     foreign: bool = False
     errors: list[ErrorEntry] = field(default_factory=list)
     _made: Translator | None = None
+    # What the documents call things by is looked through once: they may name thousands.
+    _called: dict[str, list[Triple]] = field(default_factory=dict)
+    _own: dict[tuple[Any, ...], Triple | None] = field(default_factory=dict)
 
     @property
     def documents(self) -> tuple[Document, Document, Document]:
@@ -82,7 +86,15 @@ class Wording:
         """What the order's own documents call by this key; None where they do not know it."""
         if self.foreign:
             return None
-        found = known(self.documents, entity, key)
+        named = (entity, *(key.get(member) for member in _KEY))
+        if named not in self._own:
+            self._own[named] = self._find(entity, key)
+        return self._own[named]
+
+    def _find(self, entity: str, key: Members[str, Any]) -> Triple | None:
+        if entity not in self._called:
+            self._called[entity] = called(self.documents, entity)
+        found = known(self._called[entity], key)
         name = key.get("source_name")
         if found is None or not name or name == found[0]["source_name"]:
             return found

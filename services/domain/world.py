@@ -10,6 +10,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Any, TypedDict
 
+from services.domain.command import Command
 from services.domain.tenants import Directory
 
 
@@ -83,12 +84,17 @@ class Needs:
     `keys` are mapping keys as read, each with its entity, in the caller's `scope`; whatever they
     lead to is loaded with its mappings in `towards` as well. `order_ids` are (tenant id, order id):
     an order that is none of the tenant's is not so much as locked for it. `numbers` are (tenant id,
-    number) of orders that tenant created. `addresses` are (tenant id, number) as K34 reads a
-    number: every order of the tenant's pairs, whichever side it is and whichever side gave it.
+    number) of orders that tenant created, or gives a number now. `addresses` are (tenant id,
+    number) as K34 reads a number: every order of the tenant's pairs, whichever side it is and
+    whichever side gave the number.
 
     `further` are needs of the same command in other systems, where it is not known before its order
     is which of them give its keys their meaning; they are loaded as if they were commands' own, and
     have no `further` of theirs. `blobs` are ids of stored pictures.
+
+    `change_ids` are (tenant id, change id) of proposed changes; with them come their orders. With
+    `changes` the pending change of every order is wanted, with `rows` all that an order row says
+    beside the order, with `create` the creates of those that were not sent yet.
     """
 
     scope: Scope | None = None
@@ -101,6 +107,10 @@ class Needs:
     addresses: set[tuple[str, str]] = field(default_factory=set)
     further: tuple[Needs, ...] = ()
     blobs: set[str] = field(default_factory=set)
+    change_ids: set[tuple[str, str]] = field(default_factory=set)
+    changes: bool = False
+    create: bool = False
+    rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +232,8 @@ class OrderState:
     `delivered` says whether the newest record towards each side was acknowledged.
 
     `waiting` is how many commands stand in the order's lane, `trip` is None until the first status
-    update. The documents are never changed in place: one that is another object was changed.
+    update. `cancellation` (reason_code, at) and `last_receipt` are as they were told to the other
+    side. The documents are never changed in place: one that is another object was changed.
     """
 
     id: str
@@ -254,6 +265,8 @@ class OrderState:
     waiting: int = 0
     delivered: bool = True
     trip: Trip | None = None
+    cancellation: dict[str, Any] | None = None
+    last_receipt: dict[str, Any] | None = None
 
     def copied(self) -> OrderState:
         """A state of its own with the same documents, for less than `dataclasses.replace` costs."""
@@ -263,12 +276,51 @@ class OrderState:
 _members = attrgetter(*(each.name for each in fields(OrderState)))
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeState:
+    """A proposed change of an order (X01-X04).
+
+    `status` is requested, synced (accepted) or rejected; of an order at most one is requested.
+    `stale` says that the order was updated since the proposal (X04). `amended` are the members of
+    the order as they would become, in the origin's, the master's and the destination's words,
+    `changes` what differs, as the origin and as the destination are told.
+    """
+
+    id: str
+    order_id: str
+    origin_id: str
+    destination_id: str
+    proposer_id: str
+    command_id: str
+    types: tuple[str, ...]
+    amended: tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+    changes: tuple[list[dict[str, Any]], list[dict[str, Any]]]
+    created_at: datetime
+    updated_at: datetime
+    status: str = "requested"
+    stale: bool = False
+    reason_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The last failure that was told one side of an order: its log entry (K44)."""
+
+    at: datetime
+    log_id: str | None
+    title: str | None
+    message: str | None
+
+
 @dataclass(slots=True)
 class World:
     """Everything the commands of a batch were found to need, and what they have changed so far.
 
     `waiting_upserts` maps the entity key of an upsert that waits to its (tenant id, command id).
-    `blobs` are the stored pictures that were asked for, by id.
+    `blobs` are the stored pictures that were asked for, by id. `changes` are proposed changes by
+    id: those that were named, and the pending ones where they were wanted. `failures` are by
+    (order id, tenant id). `creates` are creates that wait for a mapping or for acceptance, by the
+    order they make, where they were wanted.
     """
 
     directory: Directory
@@ -276,6 +328,10 @@ class World:
     orders: dict[str, OrderState] = field(default_factory=dict)
     waiting_upserts: dict[str, tuple[str, str]] = field(default_factory=dict)
     blobs: dict[str, Blob] = field(default_factory=dict)
+    changes: dict[str, ChangeState] = field(default_factory=dict)
+    creates: dict[str, Command] = field(default_factory=dict)
+    failures: dict[tuple[str, str], Failure] = field(default_factory=dict)
+    _pending: dict[str, str] = field(default_factory=dict)
     _numbers: dict[tuple[str, str, str], str] = field(default_factory=dict)
     _addresses: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
@@ -297,6 +353,19 @@ class World:
     def orders_called(self, tenant_id: str, number: str) -> list[OrderState]:
         """The orders of this tenant's pairs that either side calls by this number (K34)."""
         return [self.orders[each] for each in self._addresses.get((tenant_id, number), ())]
+
+    def put_change(self, change: ChangeState) -> None:
+        """Add a proposed change, or replace it by what it became."""
+        self.changes[change.id] = change
+        if change.status == "requested":
+            self._pending[change.order_id] = change.id
+        elif self._pending.get(change.order_id) == change.id:
+            del self._pending[change.order_id]
+
+    def pending_change(self, order_id: str) -> ChangeState | None:
+        """The change of this order that nobody has settled; None where there is none."""
+        change_id = self._pending.get(order_id)
+        return None if change_id is None else self.changes[change_id]
 
     def _address(self, order_id: str, tenant_id: str, number: str) -> None:
         known = self._addresses.setdefault((tenant_id, number), [])

@@ -1,4 +1,4 @@
-"""order/update_status, save_bol and save_drop: statuses and papers of an order (X09, R075-R085)."""
+"""Commands on an order that is there: statuses, papers, cancel, acceptance, receipts (X06-X09)."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def order_named(body: dict[str, Any]) -> str:
 
 
 def route(name: str) -> CommandRoute:
-    """How an operation of the driver's side is taken."""
+    """How an operation on an order, which is named in its body, is taken."""
     return CommandRoute(
         operation=operation(name),
         problems=TABLE[name].problems,

@@ -13,9 +13,12 @@ from swagger_ui_bundle import swagger_ui_path
 from schemas.operations import operation
 from services.gateway import (
     auth,
+    changes,
     commands,
     examples,
+    examples_of_changes,
     examples_of_progress,
+    examples_of_settling,
     orders,
     pictures,
     progress,
@@ -36,7 +39,9 @@ def application(hub: Hub, health: Health) -> FastAPI:
     app.state.hub = hub
     app.add_middleware(Edge)
     _order_routes(app)
+    _settling_routes(app)
     _progress_routes(app)
+    _change_routes(app)
     _reference_routes(app)
     _document_routes(app)
     app.router.routes.extend(health_routes(health))
@@ -51,6 +56,13 @@ def _order_routes(app: FastAPI) -> None:
     _post(app, "/auth/token", auth.token, "auth.token", examples.token())
 
 
+def _settling_routes(app: FastAPI) -> None:
+    _command(app, progress.route("order.cancel"), examples_of_settling.cancel())
+    _command(app, progress.route("order.request-accept"), examples_of_settling.request_accept())
+    _command(app, progress.route("order.request-reject"), examples_of_settling.request_reject())
+    _command(app, progress.route("order.receipt"), examples_of_settling.receipt())
+
+
 def _progress_routes(app: FastAPI) -> None:
     _command(app, progress.route("order.update-status"), examples_of_progress.update_status())
     _command(app, progress.route("order.save-bol"), examples_of_progress.save_bol())
@@ -60,6 +72,16 @@ def _progress_routes(app: FastAPI) -> None:
     _post(app, image.path, pictures.save_bol_image, image.name, described)
     _post(app, blob.path, pictures.save, blob.name, examples_of_progress.blob_save())
     _get(app, "blob.get", pictures.fetch, examples_of_progress.blob_get())
+
+
+def _change_routes(app: FastAPI) -> None:
+    _command(app, progress.route("order.update"), examples_of_changes.update())
+    _command(app, progress.route("change.propose"), examples_of_changes.propose())
+    _command(app, changes.settling_route("change.accept"), examples_of_changes.accept())
+    _command(app, changes.settling_route("change.reject"), examples_of_changes.reject())
+    listing = operation("change.all")
+    described = examples_of_changes.all_changes()
+    _post(app, listing.path, changes.all_changes, listing.name, described)
 
 
 def _reference_routes(app: FastAPI) -> None:

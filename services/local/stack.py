@@ -26,7 +26,14 @@ from services.local.postgres import Postgres
 from services.local.programs import Program, run_command
 from services.local.supervisor import Supervisor
 
-SERVICES = ("order-intake", "status-update", "reference-data", "relay", "gateway")
+SERVICES = (
+    "order-intake",
+    "status-update",
+    "change-acceptance",
+    "reference-data",
+    "relay",
+    "gateway",
+)
 # Stages of the end: nobody takes new requests; what was taken is worked off; then the servers.
 STAGES: Mapping[str, int] = {"gateway": 0}
 WORKER_STAGE, BROKER_STAGE, DATABASE_STAGE = 1, 2, 3

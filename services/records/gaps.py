@@ -67,6 +67,7 @@ WITH gone AS (
 )
 SELECT DISTINCT gap_id FROM gone
 """
+_LOCK = "SELECT FROM gaps WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE"
 _FORGET = """
 DELETE FROM gaps AS g WHERE g.id = ANY($1::bigint[])
     AND NOT EXISTS (SELECT FROM gap_waiters AS w WHERE w.gap_id = g.id)
@@ -85,6 +86,8 @@ async def release(connection: Connection, order_ids: Iterable[str]) -> list[int]
 async def forget(connection: Connection, gap_ids: Sequence[int]) -> None:
     """Delete those of these gaps that hold nobody any more."""
     if gap_ids:
+        # Locked in a statement of its own: who began to wait and committed meanwhile is seen then.
+        await connection.execute(_LOCK, sorted(gap_ids))
         await connection.execute(_FORGET, sorted(gap_ids))
 
 

@@ -34,7 +34,7 @@ _OLDEST = """
 SELECT slug, extract(epoch FROM now() - min(accepted_at))::float AS seconds
 FROM (
     SELECT t.slug, o.accepted_at FROM orders AS o JOIN tenants AS t ON t.id = o.destination_id
-    WHERE o.delivery IN ('unsent', 'requested')
+    WHERE o.delivery IN ('unsent', 'requested') AND o.receipt <> 'rejected'
     UNION ALL
     SELECT split_part(stream, '/', 2), to_timestamp(accepted_ms / 1000.0)
     FROM (SELECT stream, accepted_ms FROM outbox WHERE kind = 0 AND id > $1 UNION ALL

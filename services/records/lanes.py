@@ -21,8 +21,9 @@ CHANNEL = "crossroads_lanes"
 class Waiting:
     """A command that waits; `reason` is the code it was answered with.
 
-    In the lane of an order, `goes_first` for the create that makes it; or for a number that nobody
-    knows, from when on the intake's clock had counted `counted_from` seconds.
+    In the lane of an order, `goes_first` for the create that makes it and for what overtakes; or
+    for a number that nobody knows, from when on the intake's clock had counted `counted_from`
+    seconds.
     """
 
     order_id: str | None
@@ -111,7 +112,7 @@ async def hold(connection: Connection, order_id: str) -> None:
 async def turns(connection: Connection, order_ids: Sequence[str], each: int) -> list[Turn]:
     """The first `each` commands of every one of these orders' lanes, by arrival.
 
-    Of each order its create first, whatever came earlier and waited for it.
+    Of each order what overtakes and its create first, whatever came earlier and waited for it.
     """
     rows = await connection.fetch(_TURNS, list(order_ids), each)
     return [
@@ -169,12 +170,14 @@ async def settle(
 
 
 # A flag was forgotten when something waits in a lane that no open gap holds; of an order that waits
-# for acceptance the lane waits, too.
+# for acceptance the lane waits, too. What overtakes waits for neither.
 _SLEEPS = """
 FROM orders AS o
 WHERE o.waiting > 0 AND NOT o.lane_runnable
-  AND (o.delivery <> 'requested' OR o.receipt = 'rejected')
-  AND NOT EXISTS (SELECT FROM gap_waiters AS w WHERE w.order_id = o.id)
+  AND (((o.delivery <> 'requested' OR o.receipt = 'rejected')
+        AND NOT EXISTS (SELECT FROM gap_waiters AS w WHERE w.order_id = o.id))
+       OR EXISTS (SELECT FROM lane_commands AS l WHERE l.order_id = o.id AND l.goes_first
+                  AND l.operation <> 'order.create'))
 """
 COUNT_UNFLAGGED = f"SELECT count(*) {_SLEEPS}"
 _UNFLAGGED = f"SELECT o.id {_SLEEPS} ORDER BY o.id LIMIT 1000 FOR UPDATE SKIP LOCKED"

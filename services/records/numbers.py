@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from services.domain.effects import UnknownNumber
+from services.domain.operations.table import OVERTAKING
 from services.domain.world import OrderState
 from services.kit.cloudevents import Record
 from services.kit.database import Connection
@@ -50,6 +51,7 @@ class NumberWaiter:
 
     lane_id: int
     number: UnknownNumber
+    operation: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class NumberTurn:
 
 # Most of the time nobody waits for any number: then nothing is looked up.
 _WAITING = """
-SELECT l.id, l.wait_tenant, l.wait_partner, l.wait_number
+SELECT l.id, l.wait_tenant, l.wait_partner, l.wait_number, l.operation
 FROM unnest($1::text[], $2::text[], $3::text[]) AS given (tenant_id, partner_id, number)
 JOIN lane_commands AS l ON l.wait_tenant = given.tenant_id AND l.wait_number = given.number
     AND l.wait_partner = given.partner_id
@@ -74,7 +76,8 @@ ORDER BY l.id
 """
 _MOVE = """
 UPDATE lane_commands AS l SET order_id = new.order_id, wait_tenant = NULL, wait_partner = NULL,
-    wait_number = NULL, counted_from = NULL, reason = $3
+    wait_number = NULL, counted_from = NULL, reason = $3,
+    goes_first = l.goes_first OR l.operation = ANY($4::text[])
 FROM unnest($1::bigint[], $2::text[]) AS new (id, order_id) WHERE l.id = new.id
 """
 
@@ -88,16 +91,19 @@ async def waiting(connection: Connection, given: Iterable[UnknownNumber]) -> lis
     if not wanted:
         return []
     rows = await connection.fetch(_WAITING, *(list(column) for column in zip(*wanted, strict=True)))
-    return [NumberWaiter(row[0], UnknownNumber(*row[1:])) for row in rows]
+    return [NumberWaiter(row[0], UnknownNumber(*row[1:4]), row[4]) for row in rows]
 
 
 async def take_over(connection: Connection, moves: Mapping[int, str], reason: str) -> None:
     """Put waiters into the lanes of their orders, from {lane id: order id}; they wait for `reason`.
 
-    Their place is that of their arrival, but behind the order's own create.
+    Their place is that of their arrival, but behind the order's own create. What overtakes goes
+    before everything: on a known order it acts at once.
     """
     if moves:
-        await connection.execute(_MOVE, list(moves), list(moves.values()), reason)
+        await connection.execute(
+            _MOVE, list(moves), list(moves.values()), reason, sorted(OVERTAKING)
+        )
 
 
 _COLUMNS = """

@@ -21,10 +21,11 @@ _MEMBERS = (
     "command_id", "correlation_id", "origin_system", "origin_instance", "mapping", "delivery",
     "receipt", "progress", "failed_at_step", "message", "units", "created_by_hauler",
     "origin_document", "master_document", "destination_document", "origin_sequence",
-    "destination_sequence", "waiting", "trip", "accepted_at", "created_at", "updated_at",
+    "destination_sequence", "waiting", "trip", "cancellation", "last_receipt", "accepted_at",
+    "created_at", "updated_at",
 )  # fmt: skip
 _DOCUMENTS = ("origin_document", "master_document", "destination_document")
-_JSON = (*_DOCUMENTS, "trip")
+_JSON = (*_DOCUMENTS, "trip", "cancellation", "last_receipt")
 _INSERTED = (*_MEMBERS, "origin_outbox_id", "destination_outbox_id")
 _COLUMNS = ", ".join(f"o.{member}" for member in _MEMBERS)
 
@@ -212,7 +213,8 @@ _TYPES = {
 # What a command may change that leaves the documents as they are.
 _MOVED = (
     "destination_number", "mapping", "delivery", "receipt", "progress", "failed_at_step",
-    "message", "origin_sequence", "destination_sequence", "waiting", "trip", "updated_at",
+    "message", "origin_sequence", "destination_sequence", "waiting", "trip", "cancellation",
+    "last_receipt", "updated_at",
 )  # fmt: skip
 _FIXED = {"id", "origin_id", "destination_id", "command_id", "accepted_at", "created_at"}
 

@@ -16,7 +16,14 @@ from tests.acceptance.storm import storm
 
 pytestmark = pytest.mark.timeout(480)
 
-SERVICES = ("order-intake", "status-update", "reference-data", "relay", "gateway")
+SERVICES = (
+    "order-intake",
+    "status-update",
+    "change-acceptance",
+    "reference-data",
+    "relay",
+    "gateway",
+)
 RATE = 80
 # What a process may take more than before at its worst: some batches of a thousand orders and what
 # was decided of them, never all that waits.

@@ -34,6 +34,10 @@ SCOPES = (
     "order:update_status",
     "order:save_bol",
     "order:save_drop",
+    "order:cancel",
+    "order:receipt",
+    "order_request:accept",
+    "order_request:reject",
 )
 ORDER = {
     "origin_order_number": "A-1",

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -20,6 +20,8 @@ from services.kit.cloudevents import Record, Source
 from services.kit.database import Pool, open_pool, transaction
 from services.kit.outbox import unpack_headers
 from services.records import accounting
+
+T = TypeVar("T")
 
 MIDNIGHT_MS = 1_790_000_000_000
 WAIT_SECONDS = 900.0
@@ -115,6 +117,30 @@ class Hub:
             "order.update-status", status(number, **said), command_id=command_id, **BY_HAUL
         )
 
+    def cancel(self, number: str, command_id: str, **said: Any) -> Record:
+        """A cancel of acme's; of haul's with `origin` and `partner` so."""
+        who = {name: said.pop(name, BY_ACME[name]) for name in BY_ACME}
+        body = {"order": {"order_number": number}, **said}
+        return self.record("order.cancel", body, command_id=command_id, **who)
+
+    def accept(self, number: str, command_id: str, given: str, **said: Any) -> Record:
+        """Haul accepts an order of acme's under its own number."""
+        who = {name: said.pop(name, BY_HAUL[name]) for name in BY_HAUL}
+        body = {"order": {"order_number": number}, "destination_order_number": given, **said}
+        return self.record("order.request-accept", body, command_id=command_id, **who)
+
+    def reject(self, number: str, command_id: str, **said: Any) -> Record:
+        """Haul rejects an order of acme's by hand."""
+        who = {name: said.pop(name, BY_HAUL[name]) for name in BY_HAUL}
+        body = {"order": {"order_number": number}, **said}
+        return self.record("order.request-reject", body, command_id=command_id, **who)
+
+    def receipt(self, number: str, command_id: str, status: str, **said: Any) -> Record:
+        """Haul's system says what became of an order."""
+        who = {name: said.pop(name, BY_HAUL[name]) for name in BY_HAUL}
+        body = {"order": {"order_number": number}, "status": status, **said}
+        return self.record("order.receipt", body, command_id=command_id, **who)
+
     async def drain(self) -> list[dict[str, Any]]:
         """Let the lane loop do all there is to do; what it caused."""
         before = await self.pool.fetchval("SELECT coalesce(max(id), 0) FROM outbox")
@@ -184,7 +210,7 @@ async def held_open(hub: Hub, *records: Record) -> AsyncIterator[Callable[[], No
     await task
 
 
-async def waits_for_a_lock(hub: Hub, task: asyncio.Task[object]) -> None:
+async def waits_for_a_lock(hub: Hub, task: asyncio.Task[Any]) -> None:
     """Return when some session waits for a lock; the task must not have ended by then."""
     async with asyncio.timeout(10):
         while not await hub.pool.fetchval(
@@ -196,9 +222,9 @@ async def waits_for_a_lock(hub: Hub, task: asyncio.Task[object]) -> None:
     assert not task.done()
 
 
-def started(work: Awaitable[object]) -> asyncio.Task[object]:
+def started(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """Something that goes on beside what follows."""
-    return asyncio.ensure_future(work)
+    return asyncio.create_task(work)
 
 
 async def two_companies(hub: Hub, origin: str, destination: str, **pair: Any) -> None:

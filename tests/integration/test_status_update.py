@@ -61,6 +61,10 @@ class Deployment:
 
     async def say(self, topic: str, operation: str, id_: str, body: Any) -> None:
         partner = self.destination if topic == self.orders else self.origin
+        await self.produce(topic, operation, id_, body, partner)
+
+    async def produce(self, topic: str, operation: str, id_: str, body: Any, partner: str) -> None:
+        """A command to this tenant; the topic says whose it is."""
         headers = {
             "ce_specversion": "1.0",
             "ce_id": id_,

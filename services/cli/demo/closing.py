@@ -239,7 +239,7 @@ async def addresses(stage: Stage, *, keep: bool) -> None:
     tell.act("Look around")
     pages = [("HTTP, to try", f"{line['http']}/docs")]
     for name, urls in line["metrics"].items():
-        if name in ("order-intake", "status-update", "reference-data"):
+        if name not in ("relay", "gateway"):
             pages += [(name, f"{url.removesuffix('/metrics')}/asyncapi") for url in urls]
         pages += [(name, url) for url in urls]
     answers = [await stage.upstream.client.get(url) for _, url in pages]

@@ -77,6 +77,24 @@ def decide(command: Command, world: World, now: datetime) -> Effects:
     return _send(command, pair, state, now)
 
 
+def accepted(command: Command, pair: Pair, order: OrderState, now: datetime) -> Effects:
+    """What a create comes to whose order its destination accepted by hand; `order` becomes sent.
+
+    It was mapped when it was asked for and goes out as it was stored (X06).
+    """
+    effects = _send(command, pair, order, now)
+    effects.order, effects.about = None, order.id
+    return effects
+
+
+def ended(
+    command: Command, pair: Pair, order: OrderState, now: datetime, *, code: Code, text: str
+) -> Effects:
+    """What a create comes to whose order was canceled or rejected before it was sent (X06, X08)."""
+    log = _log(command, pair, now, "refused", code=code, text=text, order_id=order.id)
+    return Effects(refusals.refused(code, text, log), logs=[log], about=order.id)
+
+
 def _rules(command: Command, master: MasterData | None = None) -> Iterator[ErrorEntry]:
     """The rules; with master data also that every mapping_id is one of the caller's (K03)."""
     body = command.body
@@ -294,6 +312,8 @@ _SHORT = {"success": "Order sent", "waiting": "Order waits", "refused": "Order r
 _CATEGORY = {
     Code.MAPPING_GAP: "mapping",
     Code.MANUAL_ACCEPTANCE: "delivery",
+    Code.ORDER_CANCELED: "crossroads",
+    Code.ORDER_REJECTED: "delivery",
     None: "crossroads",
 }
 
@@ -306,6 +326,7 @@ def _log(
     *,
     code: Code | None,
     text: str,
+    order_id: str | None = None,
 ) -> dict[str, Any]:
     number = command.body.get("origin_order_number")
     return logs.entry(
@@ -325,7 +346,7 @@ def _log(
         subject=logs.Subject(
             number=number,
             origin_number=number,
-            order_id=None if outcome == "refused" else command.derive("order"),
+            order_id=order_id if outcome == "refused" else command.derive("order"),
         ),
         error=None if code is None else str(code),
     )

@@ -10,7 +10,7 @@ from typing import Any
 from schemas.codes import Code
 from schemas.dump import iso_utc
 from schemas.errors import ErrorEntry
-from services.domain import addressing, keys, progress
+from services.domain import addressing, keys, progress, proposals
 from services.domain.addressing import Key
 from services.domain.command import Command
 from services.domain.effects import Effects
@@ -40,7 +40,10 @@ Document = dict[str, Any]
 
 def needs(command: Command, directory: Directory) -> Needs:
     """The order, and where the driver is in the words of either side."""
-    return addressing.needs(command, directory, _keys(command.body))
+    found = addressing.needs(command, directory, _keys(command.body))
+    # Nothing is agreed on any more after `complete`.
+    found.changes = command.body.get("progress_status") == COMPLETE
+    return found
 
 
 def problems(command: Command) -> list[ErrorEntry]:
@@ -73,7 +76,10 @@ def decide(command: Command, world: World, now: datetime) -> Effects:
     late = _is_late(case, master)
     order = _moved(case, master, now, late=late)
     detail = {**master, "by": command.caller.name, "late": late}
-    return case.sent(order, mine, theirs, detail=detail, warning=_warning(order, late=late))
+    effects = case.sent(order, mine, theirs, detail=detail, warning=_warning(order, late=late))
+    if order.progress == COMPLETE:
+        proposals.close(effects, order, world, now, command.caller)
+    return effects
 
 
 def _keys(body: Members[str, Any]) -> Iterator[Key]:

@@ -22,9 +22,10 @@ def order(**changes: Any) -> OrderState:
     return replace(driver.sent(), **changes)
 
 
-def job(effects: Effects, lane: str | None = None) -> Job:
+def job(effects: Effects, lane: str | None = None, operation: str = driver.STATUS) -> Job:
     nothing: Any = None
-    return Job(nothing, nothing, turn=lane is not None, lane=lane, effects=effects)
+    command = driver.command(operation, driver.status())
+    return Job(nothing, command, turn=lane is not None, lane=lane, effects=effects)
 
 
 def decided(before: OrderState | None, *jobs: Job, waiters: tuple[NumberWaiter, ...] = ()) -> Waits:
@@ -46,6 +47,10 @@ def decided(before: OrderState | None, *jobs: Job, waiters: tuple[NumberWaiter, 
         ({"delivery": "requested"}, {"delivery": "canceled"}, True),
         ({"delivery": "requested"}, {"receipt": "rejected"}, True),
         ({"delivery": "unsent"}, {"delivery": "failed"}, True),
+        ({"delivery": "unsent"}, {"delivery": "canceled"}, True),
+        ({"delivery": "sent"}, {"delivery": "canceled"}, True),
+        ({"delivery": "sent"}, {"receipt": "rejected"}, True),
+        ({"delivery": "sent"}, {"receipt": "failed"}, False),
         ({"delivery": "unsent"}, {"delivery": "requested"}, False),
         ({"delivery": "sent"}, {"po": "7"}, False),
         ({"delivery": "requested", "waiting": 0}, {"delivery": "sent"}, False),
@@ -78,8 +83,8 @@ def test_who_parks_and_who_leaves_is_counted_at_once() -> None:
 def test_a_new_order_takes_over_who_waits_for_it_between_these_two() -> None:
     early = job(Effects(ANSWER, number=BY_BETA))
     waiters = (
-        NumberWaiter(5, BY_ACME),
-        NumberWaiter(6, UnknownNumber(GAMMA.id, ACME.id, "PO-1")),
+        NumberWaiter(5, BY_ACME, driver.STATUS),
+        NumberWaiter(6, UnknownNumber(GAMMA.id, ACME.id, "PO-1"), driver.STATUS),
     )
     new = order()
     late = job(Effects(ANSWER, number=BY_BETA))
@@ -94,8 +99,34 @@ def test_a_new_order_takes_over_who_waits_for_it_between_these_two() -> None:
 def test_a_number_the_destination_gives_takes_over_what_waits_for_that_one_alone() -> None:
     before = order(waiting=1)
     after = replace(before, destination_number="H9")
-    waiters = (NumberWaiter(1, replace(BY_BETA, number="H9")), NumberWaiter(2, BY_BETA))
+    waiters = (
+        NumberWaiter(1, replace(BY_BETA, number="H9"), driver.STATUS),
+        NumberWaiter(2, BY_BETA, driver.STATUS),
+    )
     waits = decided(before, job(Effects(ANSWER, order=after)), waiters=waiters)
     assert waits.moves == {1: before.id}
     assert waits.given == {replace(BY_BETA, number="H9"), replace(BY_ACME, number="H9")}
     assert waits.runnable() == {before.id}, "what came earlier may go before what waits there"
+
+
+@pytest.mark.parametrize("delivery", ["unsent", "requested"])
+@pytest.mark.parametrize(("operation", "runs"), [("order.cancel", True), (driver.STATUS, False)])
+def test_what_overtakes_has_its_turn_at_once_in_the_lane_of_an_order_that_waits(
+    delivery: str, operation: str, *, runs: bool
+) -> None:
+    """Protocol §3: taken over behind a create that waits itself, a cancel must not sleep there."""
+    new = order(delivery=delivery)
+    waiter = NumberWaiter(5, BY_ACME, operation)
+    waits = decided(None, job(Effects(ANSWER, order=new)), waiters=(waiter,))
+    assert waits.moves == {5: new.id}
+    assert waits.runnable() == ({new.id} if runs else set())
+
+
+def test_only_an_order_that_is_canceled_before_it_was_mapped_lets_its_gaps_go() -> None:
+    mapped, unmapped = order(delivery="sent"), order(delivery="unsent", id="e" * 24)
+    here = trade.world(None, trade.PAIR, mapped, unmapped)
+    waits = Waits(here, {each.id: each for each in (mapped, unmapped)})
+    assert waits.released() == set()
+    for each in (mapped, unmapped):
+        here.put_order(replace(each, delivery="canceled"))
+    assert waits.released() == {unmapped.id}

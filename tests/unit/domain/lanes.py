@@ -70,13 +70,18 @@ class Lanes:
         operation = TABLE[command.operation]
         operation.needs(command, self.world.directory)
         effects = operation.decide(command, self.world, NOON)
-        told = self.answers.setdefault(command.id, [])
-        if effects.answer.outcome != "waiting" or not told:
-            told.append(effects.answer)
-        for sync in effects.syncs:
-            self.sent.setdefault(sync.receiver.slug, []).append(f"{command.id} {sync.type}")
+        if effects.create is not None and effects.order is not None:
+            self._end_create(effects.order, effects.create)
+        self._tell(command, effects)
         if effects.order is not None:
             self.world.put_order(effects.order)
+            if effects.order.command_id == command.id:
+                self.world.creates.pop(effects.order.id, None)
+                if effects.answer.outcome == "waiting":
+                    self.world.creates[effects.order.id] = command
+            if effects.order.delivery == "canceled" or effects.order.receipt == "rejected":
+                self._asleep.pop(effects.order.id, None)
+            self._put_waiting(effects.order.id)
         if effects.number is not None:
             self._unknown.append((effects.number, command))
         if effects.in_lane and command.lane is None:
@@ -87,11 +92,29 @@ class Lanes:
             self._take_over(effects.order)
         return effects
 
+    def _tell(self, command: Command, effects: Effects) -> None:
+        told = self.answers.setdefault(command.id, [])
+        if effects.answer.outcome != "waiting" or not told:
+            told.append(effects.answer)
+        for sync in effects.syncs:
+            self.sent.setdefault(sync.receiver.slug, []).append(f"{command.id} {sync.type}")
+
+    def _end_create(self, order: OrderState, effects: Effects) -> None:
+        """The order's own create comes to its end by another command, wherever it waits."""
+        create = self.world.creates.pop(order.id)
+        self._tell(create, effects)
+        lane = self._lanes.setdefault(order.id, [])
+        lane[:] = [each for each in lane if each.id != create.id]
+        self._asleep.pop(order.id, None)
+
+    def _put_waiting(self, order_id: str) -> None:
+        waiting = len(self._lanes.get(order_id, ()))
+        self.world.put_order(replace(self.world.orders[order_id], waiting=waiting))
+
     def _park(self, order_id: str | None, commands: Iterable[Command]) -> None:
         assert order_id is not None, "a lane is an order's"
-        lane = self._lanes.setdefault(order_id, [])
-        lane.extend(commands)
-        self.world.put_order(replace(self.world.orders[order_id], waiting=len(lane)))
+        self._lanes.setdefault(order_id, []).extend(commands)
+        self._put_waiting(order_id)
 
     def _take_over(self, order: OrderState) -> None:
         """Race a: what waits for a number of this order goes into its lane."""
@@ -103,8 +126,13 @@ class Lanes:
             if {each[0].tenant_id, each[0].partner_id} == sides and each[0].number in numbers
         ]
         self._unknown = [each for each in self._unknown if each not in resolved]
-        if resolved:
-            self._park(order.id, [command for _, command in resolved])
+        # What overtakes acts at once on a known order, whatever waits in its lane.
+        first = [command for _, command in resolved if TABLE[command.operation].overtakes]
+        rest = [command for _, command in resolved if not TABLE[command.operation].overtakes]
+        if rest:
+            self._park(order.id, rest)
+        for command in first:
+            self._decide(replace(command, lane=order.id))
 
     def _run_awake(self) -> None:
         for order_id in self._lanes:
@@ -117,4 +145,4 @@ class Lanes:
             if self._decide(replace(lane[0], lane=order_id)).in_lane:
                 break
             lane.pop(0)
-            self.world.put_order(replace(self.world.orders[order_id], waiting=len(lane)))
+            self._put_waiting(order_id)

@@ -90,8 +90,8 @@ def test_k42_a_number_the_destination_assigns_wakes_what_waited_for_it() -> None
     ("became", "outcome", "code"),
     [
         ({"delivery": "sent"}, "done", None),
-        ({"delivery": "requested", "receipt": "rejected"}, "refused", "request.order_rejected"),
-        ({"delivery": "canceled"}, "refused", "request.order_canceled"),
+        ({"delivery": "requested", "receipt": "rejected"}, "refused", "order.rejected"),
+        ({"delivery": "canceled"}, "refused", "order.canceled"),
     ],
 )
 def test_progress_on_a_requested_order_waits_until_it_is_decided(

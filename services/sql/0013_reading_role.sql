@@ -64,6 +64,12 @@ CREATE POLICY reader ON orders FOR SELECT TO crossroads_reader USING (
     origin_id = ANY ((SELECT reader_tenants())::text[])
     OR destination_id = ANY ((SELECT reader_tenants())::text[])
 );
+GRANT SELECT ON order_changes TO crossroads_reader;
+ALTER TABLE order_changes ENABLE ROW LEVEL SECURITY;
+CREATE POLICY reader ON order_changes FOR SELECT TO crossroads_reader USING (
+    origin_id = ANY ((SELECT reader_tenants())::text[])
+    OR destination_id = ANY ((SELECT reader_tenants())::text[])
+);
 
 -- What follows an order is seen with it.
 GRANT SELECT ON order_events, gap_waiters, blob_orders TO crossroads_reader;

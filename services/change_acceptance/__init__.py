@@ -1,0 +1,1 @@
+"""change-acceptance: changes of orders between their two companies."""
