@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import orjson
 
+from schemas import operations
 from services.gateway.board import AnswerBoard
 from services.gateway.bodies import Patience
 from services.gateway.hub import Hub, Reader, look_in
@@ -28,17 +29,8 @@ from tests.integration.hub import MIDNIGHT_MS, mappings, order, two_companies
 from tests.integration.hub import Hub as Pipe
 from tests.integration.hub import hub as hub_of
 
-SCOPES = (
-    "order:create",
-    "order:read",
-    "order:update_status",
-    "order:save_bol",
-    "order:save_drop",
-    "order:cancel",
-    "order:receipt",
-    "order_request:accept",
-    "order_request:reject",
-)
+# All that a tenant's system does with orders.
+SCOPES = tuple(scope for scope in operations.SCOPES if scope.startswith("order"))
 ORDER = {
     "origin_order_number": "A-1",
     "delivery_window": {"start": "2026-05-11T08:00:00Z", "end": "2026-05-11T12:00:00Z"},
