@@ -23,8 +23,8 @@ FETCH_WAIT_MS = {"tansu": 4, "kafka": 200}
 async def latency(
     stack: BenchStack, side: Side, companies: Companies, *, rate: float, seconds: float
 ) -> Latency:
-    """Milliseconds; `rate` in orders a second."""
-    orders = messages(companies, int(rate * seconds))
+    """Milliseconds; `rate` in orders a second. One goes before: its topic must be served."""
+    first, *orders = messages(companies, 1 + int(rate * seconds))
     there = side.tail.count
     accepted: dict[str, float] = {}
     readable: dict[str, float] = {}
@@ -47,12 +47,14 @@ async def latency(
         meanwhile(follow(reader)),
     ):
         await until(lambda: read >= there, "the reader to catch up")
+        await own.send(side.source, first.key, first.value, first.headers)
+        await until(lambda: first.key.decode() in readable, "the first record")
         began = clock()
         for n, each in enumerate(orders):
             await asyncio.sleep(max(0.0, began + n / rate - clock()))
             await own.send(side.source, each.key, each.value, each.headers)
             accepted[each.key.decode()] = clock()
-        await until(lambda: len(readable) == len(orders), "the last record")
+        await until(lambda: len(readable) == 1 + len(orders), "the last record")
     # A record can be read before its sender has its acknowledgement: that is no time at all.
     return Latency.of([max(0.0, readable[key] - at) for key, at in accepted.items()])
 

@@ -61,7 +61,7 @@ class Loaded:
         """Load the orders and lock them; those that came since the last time, too."""
         found = await orders.lock(
             connection,
-            {order_id for need in self.needs for order_id in need.order_ids},
+            {known for need in self.needs for known in need.order_ids},
             {number for need in self.needs for number in need.numbers},
             {number for need in self.needs for number in need.addresses},
         )

@@ -69,9 +69,9 @@ def needs(command: Command, directory: Directory, keys: Iterable[Key]) -> Needs:
     found = Needs()
     asked = wanted(command.body)
     if command.lane is not None:
-        found.order_ids.add(command.lane)
+        found.order_ids.add((command.caller.id, command.lane))
     elif asked.order_id is not None:
-        found.order_ids.add(asked.order_id)
+        found.order_ids.add((command.caller.id, asked.order_id))
     elif asked.order_number is not None:
         found.addresses.add((command.caller.id, asked.order_number))
     partner = command.partner

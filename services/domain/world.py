@@ -81,9 +81,10 @@ class Needs:
     """The keys, numbers and ids a command must know before it is decided.
 
     `keys` are mapping keys as read, each with its entity, in the caller's `scope`; whatever they
-    lead to is loaded with its mappings in `towards` as well. `numbers` are (tenant id, number) of
-    orders that tenant created. `addresses` are (tenant id, number) as K34 reads a number: every
-    order of the tenant's pairs, whichever side it is and whichever side gave the number.
+    lead to is loaded with its mappings in `towards` as well. `order_ids` are (tenant id, order id):
+    an order that is none of the tenant's is not so much as locked for it. `numbers` are (tenant id,
+    number) of orders that tenant created. `addresses` are (tenant id, number) as K34 reads a
+    number: every order of the tenant's pairs, whichever side it is and whichever side gave it.
 
     `further` are needs of the same command in other systems, where it is not known before its order
     is which of them give its keys their meaning; they are loaded as if they were commands' own, and
@@ -95,7 +96,7 @@ class Needs:
     keys: list[tuple[str, Members[str, Any]]] = field(default_factory=list)
     goids: set[str] = field(default_factory=set)
     mapping_keys: set[tuple[str, str, str, str]] = field(default_factory=set)
-    order_ids: set[str] = field(default_factory=set)
+    order_ids: set[tuple[str, str]] = field(default_factory=set)
     numbers: set[tuple[str, str]] = field(default_factory=set)
     addresses: set[tuple[str, str]] = field(default_factory=set)
     further: tuple[Needs, ...] = ()

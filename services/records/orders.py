@@ -36,64 +36,69 @@ _DELIVERED = """
                     WHERE p.id IN (o.origin_outbox_id, o.destination_outbox_id)) AS delivered
 """
 
+# An id counts for a tenant of its order alone: a stranger's question does not wait for whoever has
+# the row (guarantee 6).
+_OF_TENANT = """
+    SELECT n.id FROM unnest($1::text[], $2::text[]) AS wanted (tenant_id, id)
+    JOIN orders AS n USING (id) WHERE wanted.tenant_id IN (n.origin_id, n.destination_id)
+"""
+_LOCK_BY_ID = f"""
+SELECT {_COLUMNS}, true AS delivered FROM orders AS o WHERE o.id = ANY(ARRAY({_OF_TENANT}))
+ORDER BY o.id FOR UPDATE
+"""
 # The ids are found before any row is locked: by id, by the number its origin gave it, and by what
 # either side calls it, each from the side that asks.
 _LOCK = f"""
 SELECT {_COLUMNS}, true AS delivered FROM orders AS o
 WHERE o.id = ANY(ARRAY(
-    SELECT unnest($1::text[])
+    {_OF_TENANT}
     UNION
-    SELECT n.id FROM unnest($2::text[], $3::text[]) AS wanted (tenant_id, number)
+    SELECT n.id FROM unnest($3::text[], $4::text[]) AS wanted (tenant_id, number)
     JOIN orders AS n ON n.origin_id = wanted.tenant_id AND n.origin_number = wanted.number
     UNION
-    SELECT n.id FROM unnest($4::text[], $5::text[]) AS wanted (tenant_id, number)
+    SELECT n.id FROM unnest($5::text[], $6::text[]) AS wanted (tenant_id, number)
     JOIN orders AS n ON n.destination_id = wanted.tenant_id AND n.origin_number = wanted.number
     UNION
-    SELECT n.id FROM unnest($4::text[], $5::text[]) AS wanted (tenant_id, number)
+    SELECT n.id FROM unnest($5::text[], $6::text[]) AS wanted (tenant_id, number)
     JOIN orders AS n
         ON n.origin_id = wanted.tenant_id AND n.destination_number = wanted.number
     UNION
-    SELECT n.id FROM unnest($4::text[], $5::text[]) AS wanted (tenant_id, number)
+    SELECT n.id FROM unnest($5::text[], $6::text[]) AS wanted (tenant_id, number)
     JOIN orders AS n
         ON n.destination_id = wanted.tenant_id AND n.destination_number = wanted.number
 ))
-ORDER BY o.id FOR UPDATE
-"""
-_LOCK_BY_ID = f"""
-SELECT {_COLUMNS}, true AS delivered FROM orders AS o WHERE o.id = ANY($1::text[])
 ORDER BY o.id FOR UPDATE
 """
 
 
 async def lock(
     connection: Connection,
-    ids: Iterable[str],
+    ids: Iterable[tuple[str, str]],
     numbers: Iterable[tuple[str, str]],
     addresses: Iterable[tuple[str, str]] = (),
 ) -> list[OrderState]:
-    """The orders with these ids, or that these tenants know by these numbers, locked.
+    """The orders that these tenants know by these ids or numbers, locked.
 
-    `numbers` are (tenant id, number) of orders the tenant created, `addresses` those of any order
-    of the tenant's pairs, whichever side gave the number (K34). Rows are locked in the order of
-    their ids. `delivered` is not looked up and says True.
+    `ids` are (tenant id, order id), `numbers` (tenant id, number) of orders the tenant created,
+    `addresses` those of any order of the tenant's pairs, whichever side gave the number (K34). Rows
+    are locked in the order of their ids. `delivered` is not looked up and says True.
     """
-    wanted = sorted(set(ids))
+    wanted = _columns(ids)
     called = set(addresses)
-    created = sorted(called.union(numbers))
-    if not created:
-        if not wanted:
-            return []
-        return [state_of(row) for row in await connection.fetch(_LOCK_BY_ID, wanted)]
-    either = sorted(called)
-    rows = await connection.fetch(
-        _LOCK,
-        wanted,
-        [tenant for tenant, _ in created],
-        [number for _, number in created],
-        [tenant for tenant, _ in either],
-        [number for _, number in either],
-    )
+    created = called.union(numbers)
+    if created:
+        rows = await connection.fetch(_LOCK, *wanted, *_columns(created), *_columns(called))
+    elif wanted[0]:
+        rows = await connection.fetch(_LOCK_BY_ID, *wanted)
+    else:
+        rows = []
     return [state_of(row) for row in rows]
+
+
+def _columns(pairs: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    """Pairs, each once and sorted, as two columns."""
+    each = sorted(set(pairs))
+    return [one for one, _ in each], [other for _, other in each]
 
 
 # K34: the caller's own number first, then the partner's; the destination's own number is the one

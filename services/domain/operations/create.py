@@ -26,7 +26,7 @@ TITLE = "Create order"
 
 def needs(command: Command, directory: Directory) -> Needs:
     """The order itself, the order of the same number, and every key in both sides' systems."""
-    found = Needs(order_ids={command.derive("order")})
+    found = Needs(order_ids={(command.caller.id, command.derive("order"))})
     number = command.body.get("origin_order_number")
     if number is not None:
         found.numbers.add((command.caller.id, number))

@@ -124,7 +124,7 @@ def test_a_command_in_an_orders_lane_means_that_order_whatever_came_since() -> N
     here = driver.world(ORDER, back())
     asked = command(STATUS, status(), lane=ORDER.id)
     assert addressing.find(asked, ACME, here) == ORDER
-    assert addressing.needs(asked, here.directory, ()).order_ids == {ORDER.id}
+    assert addressing.needs(asked, here.directory, ()).order_ids == {(asked.caller.id, ORDER.id)}
 
 
 @pytest.mark.parametrize(

@@ -371,7 +371,7 @@ def test_needs_name_the_order_its_number_and_every_key_once_per_place() -> None:
     )
     needs = create.needs(command(request), here.directory)
     assert (needs.scope, needs.towards) == (ERP, TMS)
-    assert needs.order_ids == {command().derive("order")}
+    assert needs.order_ids == {(command().caller.id, command().derive("order"))}
     assert needs.numbers == {(ACME.id, "PO-1")}
     assert [entity for entity, _ in needs.keys] == [
         "site",
