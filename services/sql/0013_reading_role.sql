@@ -110,7 +110,7 @@ CREATE POLICY reader ON lane_commands FOR SELECT TO crossroads_reader USING (
     tenant_id = ANY ((SELECT reader_tenants())::text[])
 );
 
--- Proposed changes, which a database of before this release has not.
+-- Proposed changes, where they are kept already.
 DO $$
 BEGIN
     IF to_regclass('order_changes') IS NOT NULL THEN
