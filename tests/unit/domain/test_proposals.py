@@ -423,3 +423,17 @@ def test_x01_what_closes_the_order_settles_its_change_without_a_record(
     assert (settled.status, settled.reason_code) == ("rejected", "order_closed")
     assert told(accept(here, {"id": change.id})) == ("refused", 422, "change.settled")
     assert told(accept(here)) == ("refused", 404, "change.not_found")
+
+
+@pytest.mark.parametrize("operation", [PROPOSE, UPDATE, ACCEPT, REJECT])
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [({"delivery": "canceled"}, "order.canceled"), ({"receipt": "rejected"}, "order.rejected")],
+)
+def test_x08_what_waits_in_the_lane_of_a_closed_order_ends_with_it(
+    operation: str, changes: dict[str, Any], code: str
+) -> None:
+    order = sent(**changes, waiting=1)
+    request = amend() if operation in (PROPOSE, UPDATE) else by_order()
+    effects = take(command(operation, request, lane=order.id), world(order))
+    assert told(effects) == ("refused", 422, code)
