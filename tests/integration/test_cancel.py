@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -140,6 +141,9 @@ async def test_a_requested_order_is_canceled_at_its_destination(manual: Hub) -> 
         ("theirs", "done", None),
     ]
     assert sent(out) == [("haul", "cancel", "2"), ("haul", "theirs", "2")]
+    causes = "SELECT cause FROM outbox WHERE id = ANY($1::bigint[]) ORDER BY id"
+    rows = await manual.pool.fetch(causes, [each["id"] for each in out[:3]])
+    assert rows[0] != rows[1] == rows[2], "its refusal does not wait for the destination's topic"
     assert syncs(out)[1]["value"]["routing"]["origin_tenant_name"] == "ACME Fuels"
     assert told(await manual.drain()) == [("status", "refused", "order.canceled")]
     assert await manual.pool.fetchval("SELECT count(*) FROM requested_creates") == 0
@@ -297,7 +301,7 @@ async def test_a_gap_that_loses_its_order_keeps_one_that_comes_meanwhile(world: 
 async def test_race_a_a_cancel_waits_out_the_creation_of_its_order(world: Hub) -> None:
     """The order is written and not committed: the cancel acts on it and sleeps on no number."""
     async with held_open(world, world.create("A1", "create", drops=late_drops())) as commit:
-        task = started(world.process(world.cancel("A1", "cancel")))
+        task = asyncio.ensure_future(world.process(world.cancel("A1", "cancel")))
         await waits_for_a_lock(world, task)
         commit()
         out = await task
