@@ -395,3 +395,35 @@ async def test_x01_a_cancel_that_comes_with_an_accept_finds_it_settled(world: Hu
     assert late == [("3", "refused", "change.settled")]
     assert await states(world) == [("rejected", "order_closed", False)]
     await in_order(world)
+
+
+async def test_an_acceptance_that_no_topic_takes_is_refused_and_the_change_stays(
+    world: Hub,
+) -> None:
+    """Protocol §2: the row tells the order three times more; a small command may cause it."""
+    drop = {"site": {"source_id": "o-main", "tank_id": "1"}, "volume": 1}
+    many = [{**drop, "product": {"source_id": "o-reg"}} for _ in range(8000)]
+    out = await world.process(world.create("A1", "create", drops=many))
+    assert told(out) == [("create", "done", None)]
+    await world.process(propose(world, "A1", "1", note="a"))
+    named = {"id": await change_id(world)}
+    out = await world.process(settle(world, "accept", "2", **named))
+    assert told(out) == [("2", "refused", "request.order_too_large")]
+    assert await states(world) == [("requested", None, False)]
+    out = await world.process(settle(world, "reject", "3", **named))
+    assert told(out) == [("3", "done", None)]
+    await in_order(world)
+
+
+async def test_an_update_of_thousands_of_drops_does_not_hold_up_its_neighbours(world: Hub) -> None:
+    """Guarantee 5: it is decided well within the time a transaction may take."""
+    drop = {"site": {"source_id": "o-main", "tank_id": "1"}, "product": {"source_id": "o-reg"}}
+    many = [{**drop, "volume": 1 + at} for at in range(3000)]
+    await world.process(world.create("A1", "create", drops=many), world.create("A2"))
+    less = [{**each, "volume": each["volume"] + 1} for each in many]
+    out = await world.process(
+        update(world, "A1", "1", drops=less), update(world, "A2", "2", po="P")
+    )
+    assert told(out) == [("1", "done", None), ("2", "done", None)]
+    [large, _] = syncs(out)
+    assert len(large["value"]["changes"]) == 3000
