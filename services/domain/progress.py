@@ -153,9 +153,9 @@ class Case:
 
     def wording(self, world: World) -> Wording:
         """Reads what the command says in the words of both sides."""
-        named, pair = self.saying.command.system_name, self.saying.pair
-        own = None if pair is None else own_system(self.order, pair, self.mine.tenant)
-        foreign = named is not None and named != own
+        pair, tenant = self.saying.pair, self.mine.tenant
+        own = Side.of(tenant, None if pair is None else own_system(self.order, pair, tenant))
+        foreign = self.mine.scope != own.scope
         return Wording(self.order, self.mine, self.theirs, world.master, foreign)
 
     def invalid(self, errors: Iterable[ErrorEntry]) -> Effects:
