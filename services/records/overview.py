@@ -71,7 +71,7 @@ _UNSENT = "(SELECT id FROM outbox UNION ALL SELECT id FROM outbox_parked)"
 _LIKELY = {
     status.CANCELED: "o.delivery = 'canceled'",
     status.REJECTED: "o.receipt = 'rejected'",
-    status.ERROR: "o.receipt = 'failed'",
+    status.ERROR: "(o.receipt = 'failed' OR o.delivery = 'failed')",
     status.REQUESTED: "o.delivery = 'requested'",
     status.SYNCED: "o.delivery = 'sent'",
     status.DESTINATION_MAPPED: f"""(o.mapping = 'destination_mapped' AND (o.delivery <> 'sent'
