@@ -107,7 +107,7 @@ class Telling:
             # What was told before its order was known may lie in another shard.
             row.after_id = before.waiting_id
         self._rows.append(row)
-        if job.by is not None:
+        if job.by is not None and job.syncs:
             self._joined[job.by] = cause.digest
         joined = self._joined.get(job.identity)
         if joined is not None:

@@ -244,6 +244,15 @@ def test_what_was_sent_keeps_its_ids_although_the_mapping_is_gone() -> None:
     assert effects.syncs[0].members["order"]["drops"][0]["site"]["source_id"] == "d-main"
 
 
+@pytest.mark.parametrize(("by", "system"), [(ACME, "ERP"), (BETA, "TMS")])
+def test_a_side_that_names_its_own_system_is_still_on_its_own_words(by: Any, system: str) -> None:
+    here = world(pair=BOTH_APPLY, data=MasterData(RECORDS, []))
+    prefix = {ACME.id: "o", BETA.id: "d"}[by.id]
+    drop = {"site": {"source_id": f"{prefix}-main", "tank_id": "1"}, "volume": 8000}
+    effects = take(command(UPDATE, amend(drops=[drop]), by=by, system_name=system), here)
+    assert told(effects) == ("done", 200, None), effects.answer.body
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
