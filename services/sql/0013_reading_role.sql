@@ -115,17 +115,3 @@ ALTER TABLE lane_commands ENABLE ROW LEVEL SECURITY;
 CREATE POLICY reader ON lane_commands FOR SELECT TO crossroads_reader USING (
     tenant_id = ANY ((SELECT reader_tenants())::text[])
 );
-
--- Proposed changes, where they are kept already.
-DO $$
-BEGIN
-    IF to_regclass('order_changes') IS NOT NULL THEN
-        EXECUTE 'GRANT SELECT ON order_changes TO crossroads_reader';
-        EXECUTE 'ALTER TABLE order_changes ENABLE ROW LEVEL SECURITY';
-        EXECUTE 'CREATE POLICY reader ON order_changes FOR SELECT TO crossroads_reader USING (
-            origin_id = ANY ((SELECT reader_tenants())::text[])
-            OR destination_id = ANY ((SELECT reader_tenants())::text[])
-        )';
-    END IF;
-END
-$$;
