@@ -158,6 +158,22 @@ async def test_r050_the_components_of_a_blend_are_told_in_each_sides_words(world
     ]
 
 
+async def test_k44_the_row_names_what_the_change_brings(world: Hub) -> None:
+    """A product that nothing of the order had named before it was accepted."""
+    await world.process(world.create("A1"))
+    diesel = {"site": {"source_id": "o-main", "tank_id": "2"}, "volume": 700}
+    await world.process(
+        propose(world, "A1", "1", drops=[{**diesel, "product": {"source_id": "o-dsl"}}])
+    )
+    out = await world.process(settle(world, "accept", "2", order={"origin_order_number": "A1"}))
+    row = results(out)[0]["body"]["order_row"]
+    assert [row[name]["product_ratios"] for name in row] == [
+        [{"name": "D dsl", "amount": 1, "volume": 700}],
+        [{"name": "O dsl", "amount": 1, "volume": 700}],
+        [{"name": "Diesel", "amount": 1, "volume": 700}],
+    ]
+
+
 async def test_everything_in_one_batch_goes_as_it_would_one_by_one(world: Hub) -> None:
     out = await world.process(
         world.create("A1", "create"),
