@@ -156,7 +156,7 @@ class Case:
         pair, tenant = self.saying.pair, self.mine.tenant
         own = Side.of(tenant, None if pair is None else own_system(self.order, pair, tenant))
         foreign = self.mine.scope != own.scope
-        return Wording(self.order, self.mine, self.theirs, world.master, foreign)
+        return Wording(self.order, self.mine, self.theirs, world.master, foreign, spoken=own)
 
     def invalid(self, errors: Iterable[ErrorEntry]) -> Effects:
         """Ends with what is wrong in the light of the order."""

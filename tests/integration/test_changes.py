@@ -19,6 +19,7 @@ from tests.integration.hub import (
     hub,
     late_drops,
     mapping,
+    mappings,
     order,
     results,
     syncs,
@@ -156,6 +157,38 @@ async def test_r050_the_components_of_a_blend_are_told_in_each_sides_words(world
         "Regular",
         "Diesel",
     ]
+
+
+async def test_k44_the_row_names_what_the_change_brings(world: Hub) -> None:
+    """A product that nothing of the order had named before it was accepted."""
+    await world.process(world.create("A1"))
+    diesel = {"site": {"source_id": "o-main", "tank_id": "2"}, "volume": 700}
+    await world.process(
+        propose(world, "A1", "1", drops=[{**diesel, "product": {"source_id": "o-dsl"}}])
+    )
+    out = await world.process(settle(world, "accept", "2", order={"origin_order_number": "A1"}))
+    row = results(out)[0]["body"]["order_row"]
+    assert [row[name]["product_ratios"] for name in row] == [
+        [{"name": "D dsl", "amount": 1, "volume": 700}],
+        [{"name": "O dsl", "amount": 1, "volume": 700}],
+        [{"name": "Diesel", "amount": 1, "volume": 700}],
+    ]
+
+
+async def test_r090_keys_of_another_system_are_kept_in_the_words_of_the_orders_own(
+    world: Hub,
+) -> None:
+    systems = [{"name": "dispatch", "primary": True}, {"name": "old"}]
+    await world.reference("tenant", {"slug": "acme", "name": "ACME Fuels", "systems": systems})
+    await world.reference("mapping", *mappings("acme", "old", "x"))
+    await world.process(world.create("A1"))
+    body = {"order": {"order_number": "A1"}, "supply_owner": {"source_id": "x-sup"}}
+    named = {"ce_originsystem": b"old"}
+    out = await world.process(
+        world.record("order.update", body, topic=TOPIC, headers=named, **BY_ACME)
+    )
+    assert results(out)[0]["body"]["order"]["supply_owner"]["source_id"] == "o-sup"
+    assert syncs(out)[0]["value"]["order"]["supply_owner"]["source_id"] == "d-sup"
 
 
 async def test_everything_in_one_batch_goes_as_it_would_one_by_one(world: Hub) -> None:
