@@ -18,8 +18,9 @@ DEFAULT_TIMEZONE = "UTC"
 
 
 def timezone_of(window: Members[str, Any]) -> str:
-    """The window's time zone, UTC when it names none."""
-    return window.get("timezone") or DEFAULT_TIMEZONE
+    """The window's time zone, UTC when it names none; an empty name is one nobody knows (K27)."""
+    named: str | None = window.get("timezone")
+    return DEFAULT_TIMEZONE if named is None else named
 
 
 # In the list of names, but not a place: it says that a machine was never told where it stands.
