@@ -51,12 +51,42 @@ class Reading:
         return loc in self._above or any(loc[:end] in self._at for end in range(1, len(loc) + 1))
 
 
-def read(adapter: TypeAdapter[Any], raw: Any, *, strict: bool = False) -> Reading:
+def read(
+    adapter: TypeAdapter[Any],
+    raw: Any,
+    *,
+    strict: bool = False,
+    further: Sequence[ErrorEntry] = (),
+) -> Reading:
     """Read `raw`, parsed JSON, as the adapter's document; never raises for what `raw` holds.
 
     A good document is validated once. With `strict` (`Prefer: handling=strict`) an unknown
-    member is an error like any other (K31).
+    member is an error like any other (K31). `further` are errors that parsing has lost: they count
+    as the document's own, but for those in members it does not know.
     """
+    found = _read(adapter, raw, strict=strict)
+    return _joined(raw, found, further) if further else found
+
+
+def _joined(raw: Any, found: Reading, further: Sequence[ErrorEntry]) -> Reading:
+    ignored = {tuple(name.split(".")) for name in found.unknown}
+    more = []
+    for each in further:
+        path = tuple(str(part) for part in each["loc"][1:])
+        if not any(path[:end] in ignored for end in range(1, len(path) + 1)):
+            more.append(each)
+    room = max(MAX_ERRORS - len(found.errors), 0)
+    if not more[:room]:
+        return found
+    return Reading(
+        value=None,
+        errors=in_document_order(raw, [*found.errors, *more[:room]]),
+        unknown=found.unknown,
+        wellformed=found.wellformed,
+    )
+
+
+def _read(adapter: TypeAdapter[Any], raw: Any, *, strict: bool) -> Reading:
     try:
         value: dict[str, Any] = adapter.validate_python(raw)
     except ValidationError as error:

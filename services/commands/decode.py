@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from schemas import topics
+from schemas.extra_data import altered_numbers
 from schemas.operations import Operation, operation_of_type
 from schemas.reading import Reading, read
 from services.domain.command import Command
@@ -82,7 +83,12 @@ def decode(record: Record) -> Arrival | Dead:
         found,
         origin,
         body,
-        read(found.document, body, strict=envelope.handling == "strict"),
+        read(
+            found.document,
+            body,
+            strict=envelope.handling == "strict",
+            further=altered_numbers(record.value or b""),
+        ),
         command_fingerprint(record.value or b"", envelope),
     )
 

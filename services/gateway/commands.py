@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from schemas.codes import Code
 from schemas.errors import ErrorEntry
+from schemas.extra_data import altered_numbers
 from schemas.operations import Operation
 from schemas.reading import Reading, in_document_order, read
 from services.domain import refusals
@@ -124,7 +125,12 @@ async def command_of(
     """
     headers, tenant, operation = asked.headers, asked.tenant, asked.route.operation
     raw = parse_body(body)
-    found = read(document_of(operation), raw, strict=headers.preferences.strict)
+    found = read(
+        document_of(operation),
+        raw,
+        strict=headers.preferences.strict,
+        further=altered_numbers(body),
+    )
     wrong = headers.errors or found.errors or further
     if tenant is None or headers.partner is None or wrong:
         raise Problem(422, await _errors(asked, raw, found, further))

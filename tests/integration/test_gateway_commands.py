@@ -313,6 +313,17 @@ async def test_k32_what_the_edge_refuses_names_the_key_as_it_was_given(
         assert told == [given.encode()]
 
 
+async def test_r030_a_number_that_would_not_arrive_unchanged_makes_no_command(
+    world: World, key: str
+) -> None:
+    raw = orjson.dumps({**ORDER, "extra_data": {"n": 7}}).replace(b"7}", b"0.1234567890123456789}")
+    answer = await world.create(key, raw)
+    assert answer.status_code == 422
+    [entry] = answer.json()["detail"]
+    assert (entry["loc"], entry["type"]) == (["body", "extra_data", "n"], "number_altered")
+    assert world.broker.sent == []
+
+
 async def test_k32_a_key_that_cannot_be_used_is_not_repeated(world: World, key: str) -> None:
     answer = await world.create(key, Idempotency_Key="k" * 9000)
     assert answer.status_code == 422
