@@ -14,6 +14,7 @@ Path = tuple[str | int, ...]
 
 UNKNOWN = "extra_forbidden"
 
+TOO_MANY = "too_many_errors"
 MAX_ERRORS = 1_000
 """More are counted, not listed: a mebibyte of zeros for drops is half a million errors."""
 
@@ -104,7 +105,7 @@ def _hopeless(raw: Any, wrong: Sequence[ErrorDetails]) -> Reading:
     rest: ErrorEntry = {
         "loc": ["body"],
         "msg": f"There are {len(wrong) - MAX_ERRORS} further errors",
-        "type": "too_many_errors",
+        "type": TOO_MANY,
     }
     told = in_document_order(raw, map(_entry, wrong[:MAX_ERRORS]))
     return Reading(value=None, errors=[*told, rest], unknown=[], wellformed={})
@@ -113,7 +114,8 @@ def _hopeless(raw: Any, wrong: Sequence[ErrorDetails]) -> Reading:
 def in_document_order(raw: Any, errors: Iterable[ErrorEntry]) -> list[ErrorEntry]:
     """Sort errors by where they stand in `raw`, headers first; a missing member comes last.
 
-    For joining the errors of a reading with those of the rules (K28). Ties keep their order.
+    The entry that counts further errors comes after everything. For joining the errors of a reading
+    with those of the rules (K28). Ties keep their order.
     """
     positions: dict[int, dict[str, int]] = {}
 
@@ -121,6 +123,8 @@ def in_document_order(raw: Any, errors: Iterable[ErrorEntry]) -> list[ErrorEntry
         loc = entry["loc"]
         if not loc or loc[0] != "body":
             return [0]
+        if entry["type"] == TOO_MANY:
+            return [2]
         found = [1]
         here = raw
         for part in loc[1:]:
