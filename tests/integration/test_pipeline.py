@@ -151,6 +151,14 @@ async def test_what_cannot_be_read_is_one_dead_letter_and_its_neighbours_pass(
     failed = [each for each in results(out) if each["outcome"] == "failed"]
     if reason != "unknown-tenant" and asked["origin"] is not None:
         assert [each["code"] for each in failed] == [f"record.{reason}"]
+        [body] = [each["body"] for each in failed]
+        assert list(body) == ["detail"], "HTTP's shape, not a refusal's"
+        if reason == "too-large":
+            assert isinstance(body["detail"], str)
+        else:
+            assert [list(entry) for entry in body["detail"]] == [["loc", "msg", "type"]]
+            in_value = "value" in change
+            assert body["detail"][0]["loc"][0] == ("body" if in_value else "header")
     stored = await world.pool.fetchval(
         "SELECT count(*) FROM commands WHERE operation LIKE 'order%'"
     )
