@@ -148,7 +148,9 @@ class Telling:
         if caller is None or dead.command_id is None:
             return
         cause = self._cause_of(dead, caller, dead.command_id)
-        told = self._told(unforeseen.unreadable(record_code(dead.reason), dead.detail))
+        told = self._told(
+            unforeseen.unreadable(record_code(dead.reason), dead.detail, dead.entries)
+        )
         self._count(dead.operation or "unknown", told.outcome)
         self._rows.append(result_row(cause, told, copy=True))
 

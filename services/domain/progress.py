@@ -261,9 +261,8 @@ def identify(
     errors = together(command, rules(command))
     if errors:
         return saying.invalid(errors)
-    if command.partner is None:
-        return saying.refused(Code.NOT_ALLOWED, refusals.UNKNOWN_PARTNER)
-    if pair is None and not waited:
+    if command.partner is None or (pair is None and not waited):
+        # An unknown tenant and one without a pair are told the same: nobody learns who exists.
         return saying.refused(Code.NO_SUCH_PAIR, refusals.NO_SUCH_PAIR)
     found = find(command, command.partner, world)
     if isinstance(found, UnknownNumber):

@@ -245,7 +245,7 @@ async def test_a_forgotten_cancel_in_a_sleeping_lane_is_found_by_the_sweeper(wor
 
 async def test_a_cancel_of_a_number_nobody_gives_is_not_found_in_the_end(world: Hub) -> None:
     await world.process(world.cancel("A1", "cancel"))
-    await world.pool.execute("UPDATE intake_clock SET counted = counted + 901")
+    await world.pool.execute("UPDATE intake_clock SET counted = counted + 911")
     assert await world.lanes.end_overdue() == 1
     [_, last] = results(await world.outgoing())[-2:]
     assert last["body"] == {"detail": "Order not found for number: A1"}
