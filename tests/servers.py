@@ -158,7 +158,7 @@ class Servers:
         self._kafka: dict[str, str] = {}
 
     def postgres(self) -> str:
-        """The address of a database whose role may create others."""
+        """The address of a database whose role may create others, and roles."""
         if self._postgres is None:
             source = self._run_containers() if docker_answers() else self._run_embedded()
             self._postgres = source.postgres()

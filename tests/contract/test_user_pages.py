@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.documents import DOCUMENTS
 from schemas.operations import OPERATIONS
+from schemas.operations import PREFIX as PREFIX_OF_TYPES
 from services.kit.metrics import PREFIX, catalogue
 
 ROOT = Path(__file__).parents[2]
@@ -61,8 +63,8 @@ def test_alerts_ask_for_metrics_and_labels_there_are_and_have_a_runbook() -> Non
 
 
 def test_types_and_topics_that_pages_name_are_there() -> None:
-    types = {each.type for each in OPERATIONS}
+    types = {each.type for each in OPERATIONS} | {f"{PREFIX_OF_TYPES}{d.name}" for d in DOCUMENTS}
     for name in USERS:
         text = (DOCS / name).read_text()
         for type_ in re.findall(r"`(crossroads\.(?:order|change)\.[a-z-]+\.v1)`", text):
-            assert type_ in types or type_.endswith((".created.v1",)), type_
+            assert type_ in types, type_

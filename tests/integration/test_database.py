@@ -43,6 +43,7 @@ async def test_every_connection_has_the_limits_and_a_name(pool: Pool) -> None:
         "client_connection_check_interval": "5000",
         "timezone": "UTC",
         "jit": "off",
+        "row_security": "off",
     }
 
 
