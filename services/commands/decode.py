@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,10 @@ from services.kit.cloudevents import (
 )
 from services.kit.ids import fingerprint, order_style_id
 from services.kit.jsonlimits import parse
+
+_TYPE = re.compile(
+    rb"crossroads\.([a-z][a-z0-9-]{0,40}(?:\.[a-z][a-z0-9-]{0,40}){0,3})\.v[0-9]{1,9}"
+)
 
 
 @dataclass(slots=True)
@@ -208,10 +213,11 @@ def _legible_origin(record: Record, header: str | None) -> str | None:
 
 
 def _operation_name(record: Record) -> str | None:
+    """What the type calls the operation, which nobody may know; None where it has not the form."""
     for name, value in record.headers:
         if name == "ce_type" and value is not None:
-            found = operation_of_type(value.decode("utf-8", "replace"))
-            return None if found is None else found.name
+            form = _TYPE.fullmatch(value)
+            return None if form is None else form[1].decode()
     return None
 
 

@@ -10,6 +10,7 @@ from functools import cache
 
 from schemas.codes import Code, record_code
 from schemas.dump import iso_utc
+from schemas.operations import operation_of_type
 from services.commands import unforeseen
 from services.commands.batch import Identity, Job
 from services.commands.decode import Dead
@@ -151,7 +152,9 @@ class Telling:
         told = self._told(
             unforeseen.unreadable(record_code(dead.reason), dead.detail, dead.entries)
         )
-        self._count(dead.operation or "unknown", told.outcome)
+        known = operation_of_type(f"crossroads.{dead.operation}.v1")
+        # Never a stranger's word: a label for each would be without bound.
+        self._count("unknown" if known is None else known.name, told.outcome)
         self._rows.append(result_row(cause, told, copy=True))
 
     def end(

@@ -14,6 +14,7 @@ from services.commands import unforeseen
 from services.commands.batch import Batch, Identity, jobs_of, names_of
 from services.commands.decode import Arrival, Dead, decode
 from services.commands.pipeline import Numbers, Pipeline
+from services.kit import faults
 from services.kit.cloudevents import Record
 from services.kit.database import (
     Connection,
@@ -24,7 +25,17 @@ from services.kit.database import (
     transaction,
 )
 from services.kit.errors import DatabaseAway
-from services.records import commands, directory, gaps, lanes, locks, numbers, waiting_upserts
+from services.kit.faults import FaultBound
+from services.records import (
+    commands,
+    directory,
+    gaps,
+    lanes,
+    locks,
+    numbers,
+    tallies,
+    waiting_upserts,
+)
 from services.records.locks import LocksNeeded
 from services.records.numbers import NumberTurn
 
@@ -44,11 +55,22 @@ _GiveUp: TypeAlias = Callable[[Connection, Key, Exception], Awaitable[None]]
 
 
 class Turns:
-    """Takes turns of whatever lane is runnable; any number of these work side by side."""
+    """Takes turns of whatever lane is runnable; any number of these work side by side.
+
+    More unforeseen failures than `bound` raise ServiceMustStop: a broken release must not fail
+    every command that is woken. What it did not fail waits for a better one.
+    """
 
     def __init__(
-        self, pool: Pool, pipeline: Pipeline, *, service: str, clock: Callable[[], datetime]
+        self,
+        pool: Pool,
+        pipeline: Pipeline,
+        *,
+        service: str,
+        clock: Callable[[], datetime],
+        bound: FaultBound | None = None,
     ) -> None:
+        self._bound = bound or FaultBound()
         self._pool = pool
         self._pipeline = pipeline
         self._service = service
@@ -100,6 +122,7 @@ class Turns:
                     return  # somebody may be giving its number: it is met again
                 moment = self._clock()
                 await unforeseen.fail_waiter(connection, self._service, waiter, error, moment)
+                await self._count_fault(connection, waiter.record, error)
 
         return await self._apart(turn, give_up)
 
@@ -120,6 +143,7 @@ class Turns:
             job.lane_id, job.reason = waiter.lane_id, Code.LANE_ORDER_UNKNOWN
         answers = await commands.known(connection, (job.identity for job in batch.firsts))
         await self._pipeline.decide_and_store(connection, batch, answers, first | wanted)
+        await self._count_turns(connection, len(waiters))
 
     async def _apart(self, turn: _Turn[Key], give_up: _GiveUp[Key]) -> int:
         """A turn of all that is runnable; where it fails unforeseen, of each by itself.
@@ -157,12 +181,29 @@ class Turns:
             if head.lane_id == lane_id:
                 moment = self._clock()
                 await unforeseen.fail_turn(connection, self._service, head, error, moment)
+                await self._count_fault(connection, head.record, error)
 
     async def _fail_upsert(
         self, connection: Connection, identity: Identity, error: Exception
     ) -> None:
         for upsert in await waiting_upserts.claim(connection, 1, identity):
             await unforeseen.fail_upsert(connection, self._service, upsert, error, self._clock())
+            await self._count_fault(connection, upsert.record, error)
+
+    async def _count_turns(self, connection: Connection, turns: int) -> None:
+        """Last in its transaction, as tallies want it."""
+        await tallies.add(connection, self._service, {tallies.TURN: turns})
+
+    async def _count_fault(self, connection: Connection, record: Record, error: Exception) -> None:
+        await self._count_turns(connection, 1)
+        await faults.store_apart(
+            connection,
+            self._bound,
+            group=f"{self._service} lanes",
+            source=record.source,
+            records=await tallies.one(connection, self._service, tallies.TURN),
+            error=error,
+        )
 
     async def _undisturbed(self, work: Callable[[Numbers], Awaitable[int]]) -> int:
         """Run a transaction again for as long as others' locks and rows come between."""
@@ -205,6 +246,7 @@ class Turns:
             full = _full_lanes([turn.order_id for turn in turns], each)
             await lanes.settle(connection, ids, (full - left) | decided.taken_over)
             await gaps.forget(connection, emptied)
+            await self._count_turns(connection, len(turns))
             return len(ids)
 
     async def _upserts(self, first: Numbers, only: Identity | None, claimed: list[Identity]) -> int:
@@ -220,6 +262,7 @@ class Turns:
             await waiting_upserts.leave(
                 connection, [job.identity for job in decided.jobs if job.decided.parent is None]
             )
+            await self._count_turns(connection, len(upserts))
             return len(upserts)
 
 

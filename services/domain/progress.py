@@ -87,8 +87,10 @@ class Saying:
         answer = Answer("waiting", http_status_of(code), str(code), body)
         return Effects(answer, logs=[log], about=self._about)
 
-    def log(self, outcome: str, text: str, code: Code | None) -> dict[str, Any]:
-        """The log entry of what became of it (R096, K45)."""
+    def log(
+        self, outcome: str, text: str, code: Code | None, became: str | None = None
+    ) -> dict[str, Any]:
+        """The log entry of what became of it (R096, K45), in a word `became`, if given."""
         command, order = self.command, self.order
         number = self._number()
         return logs.entry(
@@ -98,7 +100,7 @@ class Saying:
             status=outcome,
             category=_CATEGORY.get(code, "validation"),
             message=text,
-            short=f"{self.kind.subject} {_SHORT[outcome]}",
+            short=f"{self.kind.subject} {became or _SHORT[outcome]}",
             routing=self.routing(),
             subject=logs.Subject(
                 number=number,
@@ -179,7 +181,7 @@ class Case:
 
     def repeated(self, said: Any) -> Effects:
         """It is so already: done, and nothing new is stored or sent (K33)."""
-        log = self.saying.log("success", "Nothing new: it is so already.", None)
+        log = self.saying.log("success", "Nothing new: it is so already.", None, "unchanged")
         return Effects(self._done(log, said), logs=[log], about=self.order.id)
 
     def sent(

@@ -137,7 +137,7 @@ def repeated(
     case: Case, *, status: str, member: Members[str, Any] | None, why: str | None = None
 ) -> Effects:
     """It is so already, in every member: done, and nothing new is stored or sent (K33)."""
-    log = case.saying.log("success", "Nothing new: it is so already.", None)
+    log = case.saying.log("success", "Nothing new: it is so already.", None, "unchanged")
     answer = _answer(case, status, member, log, why)
     return Effects(answer, logs=[log], about=case.order.id)
 

@@ -33,6 +33,12 @@ _COUNT = """
 """
 
 
+_COUNT_APART = """
+    select count(*) as faults, min(records) as since from stream_faults
+    where consumer_group = $1 and happened_at > now() - make_interval(secs => $2)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class FaultBound:
     """How many faults are too many.
@@ -62,22 +68,43 @@ async def store(
     `records` is the partition's count before this record. Raises ServiceMustStop when this one is
     over the bound; the caller's transaction then rolls back and the record stays where it is.
     """
-    told = f"{type(error).__name__}: {error}".replace("\x00", "")[:_MAX_ERROR_CHARACTERS]
-    await connection.execute(
-        _INSERT,
-        group,
-        cluster_id,
-        source.topic,
-        source.partition,
-        source.offset,
-        lineage,
-        records,
-        told.encode("utf-8", "replace").decode(),
-    )
+    place = (group, cluster_id, source.topic, source.partition, source.offset, lineage)
+    await connection.execute(_INSERT, *place, records, _told(error))
     row = await connection.fetchrow(_COUNT, group, bound.window_seconds)
-    if row is None:
-        return
-    faults, taken = row["faults"], max(row["records"], 1)
+    if row is not None:
+        _hold(bound, row["faults"], row["records"], source, error)
+
+
+async def store_apart(
+    connection: DatabaseConnection,
+    bound: FaultBound,
+    *,
+    group: str,
+    source: Source,
+    records: int,
+    error: BaseException,
+) -> None:
+    """Counts one fault of work that no reader of a stream does, under the same bound.
+
+    `records` is how many records the group has taken in all, this one included; `source` is where
+    it came from once. Raises ServiceMustStop as `store` does.
+    """
+    place = (group, source.cluster_id, source.topic, source.partition, source.offset, 0)
+    await connection.execute(_INSERT, *place, records, _told(error))
+    row = await connection.fetchrow(_COUNT_APART, group, bound.window_seconds)
+    if row is not None and row["since"] is not None:
+        _hold(bound, row["faults"], records - row["since"] + 1, source, error)
+
+
+def _told(error: BaseException) -> str:
+    told = f"{type(error).__name__}: {error}".replace("\x00", "")[:_MAX_ERROR_CHARACTERS]
+    return told.encode("utf-8", "replace").decode()
+
+
+def _hold(
+    bound: FaultBound, faults: int, records: int, source: Source, error: BaseException
+) -> None:
+    taken = max(records, faults, 1)
     if faults > bound.count and faults / taken > bound.share:
         raise ServiceMustStop(
             f"{faults} of {taken} records failed in unforeseen ways within "

@@ -8,6 +8,8 @@ from services.kit.database import Connection
 
 DUPLICATE = "duplicate"
 DEAD_LETTER = "dead_letter"
+# Woken commands that had their turn.
+TURN = ("turn", "commands")
 
 _ADD = """
 INSERT INTO tallies (service, kind, reason, n)
@@ -33,6 +35,14 @@ async def add(connection: Connection, service: str, counts: Mapping[tuple[str, s
             [reason for (_, reason), _ in wanted],
             [n for _, n in wanted],
         )
+
+
+async def one(connection: Connection, service: str, key: tuple[str, str]) -> int:
+    """The count of one (kind, reason) of a service."""
+    found: int | None = await connection.fetchval(
+        "SELECT n FROM tallies WHERE service = $1 AND kind = $2 AND reason = $3", service, *key
+    )
+    return found or 0
 
 
 async def totals(connection: Connection) -> dict[str, int]:

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from services.kit import process
 from services.kit.database import open_session
-from services.kit.errors import ServiceMustStop
 from services.kit.kafka import client_arguments
 from services.kit.migrations import require_current
 from services.kit.process import Parts
@@ -20,12 +19,9 @@ SERVICE = "relay"
 async def build(settings: Settings) -> AsyncIterator[Parts]:
     """The parts of this process.
 
-    Raises SchemaTooOld where the database was not migrated far enough, ServiceMustStop where the
-    settings ask for a delivery this release does not have, and what means that the database is
-    away.
+    Raises SchemaTooOld where the database was not migrated far enough, and what means that the
+    database is away.
     """
-    if settings.delivery != "at-least-once":
-        raise ServiceMustStop(f"this release does not deliver {settings.delivery}")
     name = f"crossroads {SERVICE}"
     session = await open_session(settings.database_url, application_name=name)
     try:

@@ -165,6 +165,28 @@ async def test_what_cannot_be_read_is_one_dead_letter_and_its_neighbours_pass(
     assert stored == 2, "the id stays free"
 
 
+@pytest.mark.parametrize(
+    ("said", "operation"),
+    [
+        (b"crossroads.order.fly.v1", "order.fly"),
+        (b"crossroads.order.create.v9", "order.create"),
+        (b"com.example.order.v1", None),
+        (b"crossroads.order..v1", None),
+        (b"\xff", None),
+    ],
+)
+async def test_a_type_nobody_knows_is_answered_by_its_own_name(
+    world: Hub, said: bytes, operation: str | None
+) -> None:
+    out = await world.process(
+        world.record("order.create", order("A1"), origin="acme", headers={"ce_type": said})
+    )
+    [result] = [each for each in out if each["topic"] == "crossroads.results.acme"]
+    assert result["value"]["operation"] == operation
+    assert result["headers"]["ce_type"] == f"crossroads.{operation or 'record'}.result.v1"
+    assert b'operation="order.fly"' not in exposition(), "a label for every word of a stranger's"
+
+
 async def test_r030_a_number_that_would_be_another_one_for_the_destination_is_refused(
     world: Hub,
 ) -> None:

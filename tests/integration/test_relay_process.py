@@ -91,8 +91,8 @@ async def test_a_delivery_it_does_not_have_ends_it_with_a_reason(
 ) -> None:
     async with process(fresh_database, kafka, CROSSROADS_DELIVERY="exactly-once") as relay:
         _, said = await asyncio.wait_for(relay.communicate(), 20)
-    assert relay.returncode == 1
-    assert b"does not deliver exactly-once" in said
+    assert relay.returncode == 2
+    assert b"CROSSROADS_DELIVERY is exactly-once, which this release does not have" in said
 
 
 @pytest.mark.one_broker

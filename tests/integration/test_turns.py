@@ -19,6 +19,8 @@ from services.domain.operations import table
 from services.domain.world import World
 from services.kit.cloudevents import Record
 from services.kit.database import transaction
+from services.kit.errors import ServiceMustStop
+from services.kit.faults import FaultBound
 from services.records import accounting, lanes, stored
 from services.records.lanes import Waiting
 from tests.integration.hub import Hub, hub, mapping, order, results, two_companies
@@ -139,6 +141,58 @@ async def test_an_upsert_that_fails_at_its_turn_is_failed_and_its_neighbours_go_
     mapped = await world.pool.fetch("SELECT source_id FROM mappings WHERE goid = 'product_LATE01'")
     assert sorted(row["source_id"] for row in mapped) == ["o-one", "o-two"]
     await books_balance(world)
+
+
+def broken_release(monkeypatch: pytest.MonkeyPatch, *, but: str = "") -> None:
+    """Every decision on a mapping raises, but of those whose ids begin so."""
+    line = table.TABLE[reference.MAPPING]
+
+    def decide(command: Command, known: World, moment: datetime) -> Effects:
+        if but and command.id.startswith(but):
+            return line.decide(command, known, moment)
+        raise RuntimeError("nobody foresaw this")
+
+    monkeypatch.setitem(table.TABLE, reference.MAPPING, line._replace(decide=decide))
+
+
+def bounded(world: Hub, bound: FaultBound) -> turns.Turns:
+    return turns.Turns(world.pool, world.pipeline, service="reference-data", clock=now, bound=bound)
+
+
+async def test_a_release_that_fails_every_woken_command_stops_and_does_not_fail_them_all(
+    world: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Protocol 2: the bound is counted in the database; a process that comes after goes on so."""
+    await waiting_mappings(world, *"abcde")
+    await world.reference("record", PARENT)
+    with monkeypatch.context() as broken:
+        broken_release(broken)
+        for _ in range(2):
+            with pytest.raises(ServiceMustStop, match="of 3 records failed"):
+                await bounded(world, FaultBound(count=2, share=0.5)).upserts()
+            ended = [each for each in (await outcomes_of(world)).values() if each == "failed"]
+            assert len(ended) == 2
+    await world.drain()
+    assert sorted((await outcomes_of(world)).values()) == ["done"] * 3 + ["failed"] * 2
+    await books_balance(world)
+
+
+async def test_a_few_failures_among_many_turns_stop_nobody(
+    world: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await waiting_mappings(world, "bad1", *(f"good{n}" for n in range(9)), "bad2", "bad3")
+    await world.reference("record", PARENT)
+    broken_release(monkeypatch, but="good")
+    assert await bounded(world, FaultBound(count=2, share=0.5)).upserts() == 12
+    assert sorted((await outcomes_of(world)).values()) == ["done"] * 9 + ["failed"] * 3
+
+
+async def outcomes_of(world: Hub) -> dict[str, str]:
+    rows = await world.pool.fetch(
+        "SELECT command_id, outcome FROM commands"
+        " WHERE tenant_id = (SELECT id FROM tenants WHERE slug = 'acme')"
+    )
+    return {row["command_id"]: row["outcome"] for row in rows}
 
 
 async def test_a_further_copy_of_an_upsert_that_failed_at_its_turn_hears_the_same(

@@ -50,7 +50,7 @@ def decide(command: Command, world: World, now: datetime) -> Effects:
         return case
     found = amendments.read(command.body, case.wording(world))
     if isinstance(found, Amendment) and not found:
-        return _answered(case, case.order, None, "Nothing new: it is so already.")
+        return _answered(case, case.order, None, "Nothing new: it is so already.", "unchanged")
     if case.order.progress == propose.COMPLETE:
         return case.saying.rule(Code.ORDER_ALREADY_COMPLETE)
     if isinstance(found, list):
@@ -118,7 +118,9 @@ def _proposed(case: Case, amendment: Amendment, world: World, now: datetime) -> 
         and pending.amended == case.by_document(amendment.members)
     ):
         said = proposals.shown(case, pending, case.mine.tenant, world)
-        return _answered(case, case.order, said, "Nothing new: it is proposed already.")
+        return _answered(
+            case, case.order, said, "Nothing new: it is proposed already.", "unchanged"
+        )
     change = proposals.proposed(case, amendment, now)
     said = proposals.shown(case, change, case.mine.tenant, world)
     text = f"Proposed to {case.theirs.tenant.name}."
@@ -131,11 +133,12 @@ def _answered(
     order: OrderState,
     change: Document | None,
     text: str,
+    became: str | None = None,
     *,
     message: str | None = None,
 ) -> Effects:
     """Done: the order in the caller's words, and the proposal it became, if any."""
-    log = case.saying.log("success", text, None)
+    log = case.saying.log("success", text, None, became)
     also = ignored(case.saying.command.reading)
     body = {
         "status": status.SYNCED,

@@ -127,6 +127,7 @@ def _updates(case: Case, wording: Wording) -> tuple[Document, Document, Document
     delivery_eta = wording.moment(body.get("delivery_eta"), ("delivery_eta",))
     actual = wording.moment(body.get("actual"), ("actual",))
     location, site = _location(body, wording), _site(body, wording)
+    haulier = _haulier(case, body.get("hauled_by"))
     # R079, R080, K11: either of the two stands for the other.
     mine, master, theirs = (
         {
@@ -137,11 +138,19 @@ def _updates(case: Case, wording: Wording) -> tuple[Document, Document, Document
             "delivery_eta": delivery_eta or eta,
             "actual": actual,
             "assigned_to": body.get("assigned_to") or None,
-            "hauled_by": body.get("hauled_by") or case.mine.tenant.name,
+            "hauled_by": haulier,
         }
         for at in range(3)
     )
     return mine, master, theirs
+
+
+def _haulier(case: Case, named: str | None) -> str:
+    """Who hauls, the caller by default (R083): a tenant of the pair by its name (K30)."""
+    for tenant in (case.mine.tenant, case.theirs.tenant):
+        if not named or named == tenant.slug:
+            return tenant.name
+    return named or ""
 
 
 _NOWHERE: tuple[None, None, None] = (None, None, None)
@@ -165,7 +174,7 @@ def _location(body: Members[str, Any], wording: Wording) -> Triple | tuple[None,
 
 def _as_said(command: Command, master: Document) -> Document:
     """What a repeat of `complete` is known by: every member, the haulier only as it was given."""
-    return {**master, "hauled_by": command.body.get("hauled_by") or None}
+    return {**master, "hauled_by": master["hauled_by"] if command.body.get("hauled_by") else None}
 
 
 def _is_late(case: Case, update: Document) -> bool:

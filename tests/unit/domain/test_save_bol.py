@@ -251,6 +251,7 @@ def reread(order: OrderState) -> OrderState:
 
 
 def test_k33_the_same_bill_again_is_done_and_nothing_new() -> None:
+    """Nor does its log say that it was sent."""
     here = driver.world()
     request = bol(line(net_volume=7488.12345678, gross_volume=7500.1))
     say(here, request, BOL)
@@ -259,6 +260,7 @@ def test_k33_the_same_bill_again_is_done_and_nothing_new() -> None:
         assert told(effects) == ("done", 200, None)
         assert (effects.order, effects.syncs, effects.events) == (None, [], [])
         assert effects.answer.body["bol"]["bol_number"] == "B-1"
+        assert not effects.logs[0]["detail"]["message_short"].endswith("sent")
 
 
 def test_k16_a_bill_of_the_same_number_and_terminal_takes_the_earlier_ones_place() -> None:

@@ -87,6 +87,9 @@ def test_r079_r080_k11_either_eta_stands_for_the_other(
 def test_r083_hauled_by_is_the_caller_unless_it_is_said() -> None:
     said = say(driver.world(), status()).answer.body["status_update"]
     assert said["hauled_by"] == "Beta Haulage"
+    for tenant in (ACME, BETA):
+        [sync] = say(driver.world(), status(hauled_by=tenant.slug)).syncs
+        assert sync.members["status_update"]["hauled_by"] == tenant.name, "K30: never by slug"
     effects = say(driver.world(), status(hauled_by="Second Haulage"))
     assert effects.syncs[0].members["status_update"]["hauled_by"] == "Second Haulage"
 

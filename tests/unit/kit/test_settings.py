@@ -98,6 +98,18 @@ def test_an_unreadable_file_is_a_problem_and_not_a_traceback(
         load_settings()
 
 
+@pytest.mark.parametrize("value", ["exactly-once", "Exactly-Once"])
+def test_a_delivery_this_release_does_not_have_is_refused_at_once(
+    environment: pytest.MonkeyPatch, value: str
+) -> None:
+    environment.setenv("CROSSROADS_DELIVERY", value)
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings()
+    assert caught.value.problems == [
+        "CROSSROADS_DELIVERY is exactly-once, which this release does not have: at-least-once"
+    ]
+
+
 def test_an_empty_variable_counts_as_unset(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("CROSSROADS_DATABASE_READ_URL", "")
     assert load_settings().database_read_url is None
