@@ -46,11 +46,13 @@ bench: $(VENV)/.runtime  ## measure on this machine
 	$(PY) -m benchmarks
 
 # Option lines are dropped: a lock names versions and hashes, never where they came from.
-lock: $(VENV)/.dev  ## resolve both lists of pinned versions anew
-	@for set in "constraints.txt:" "constraints-dev.txt:--extra=dev"; do \
-		file=$${set%%:*}; extra=$${set#*:}; \
+lock: $(VENV)/.dev  ## resolve all lists of pinned versions anew
+	@for set in "constraints.txt:--build-deps-for=editable pyproject.toml" \
+		"constraints-dev.txt:--build-deps-for=editable --extra=dev pyproject.toml" \
+		"constraints-generator.txt:tests/contract/generator.in"; do \
+		file=$${set%%:*}; source=$${set#*:}; \
 		$(VENV)/bin/pip-compile -q --generate-hashes --no-header --strip-extras --allow-unsafe \
-			--build-deps-for editable $$extra -o $$file pyproject.toml && \
+			-o $$file $$source && \
 		sed -i -e '/^--/d' -e '/./,$$!d' $$file && \
 		! grep -n '://' $$file || exit 1; \
 	done
@@ -68,7 +70,11 @@ $(VENV)/.runtime: constraints.txt pyproject.toml | $(PY)
 	$(PIP) install -q --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: constraints-dev.txt pyproject.toml | $(PY)
+# The generator of clients, which tests run, wants other versions: an environment of its own.
+$(VENV)/.dev: constraints-dev.txt constraints-generator.txt pyproject.toml | $(PY)
 	$(PIP) install -q --require-hashes -r constraints-dev.txt
+	$(PY) -m venv $(VENV)/generator
+	$(VENV)/generator/bin/python -m pip --disable-pip-version-check --no-input install -q \
+		--require-hashes -r constraints-generator.txt
 	$(PIP) install -q --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/.runtime $@

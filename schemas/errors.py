@@ -1,5 +1,6 @@
 """The bodies of refusals and errors (R011, K28, K29)."""
 
+from collections.abc import Iterable, Sequence
 from typing import NotRequired
 
 from typing_extensions import TypedDict
@@ -39,6 +40,19 @@ class Problem(TypedDict):
 
     detail: str
     code: NotRequired[str]
+
+
+Fault = tuple[Sequence[str | int], str]
+"""Where, with the leading `body` or `header`, and one sentence."""
+
+
+def unreadable(reason: str, faults: Iterable[Fault]) -> list[ErrorEntry]:
+    """The entries of what cannot be read at all, the same by HTTP and in a result (K28).
+
+    `reason` is the word of the dead letter.
+    """
+    kind = "json_invalid" if reason == "not-json" else reason.replace("-", "_")
+    return [{"loc": list(loc), "msg": msg, "type": kind} for loc, msg in faults]
 
 
 INVALID_REQUEST = adapter(InvalidRequest)

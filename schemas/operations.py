@@ -29,8 +29,8 @@ class Operation:
     """One thing a caller can ask for.
 
     `base` is None for what only HTTP does (reads, blobs). `adds` are the members of the 200 body
-    beside status, message and log. `document` is None where there is no JSON body, and for
-    operations the hub does not take yet; what HTTP takes as multipart has that of Kafka.
+    beside status, message and log. `document` is None where there is no JSON body; what HTTP takes
+    as multipart has that of Kafka.
     """
 
     name: str

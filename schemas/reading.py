@@ -14,6 +14,7 @@ Path = tuple[str | int, ...]
 
 UNKNOWN = "extra_forbidden"
 
+TOO_MANY = "too_many_errors"
 MAX_ERRORS = 1_000
 """More are counted, not listed: a mebibyte of zeros for drops is half a million errors."""
 
@@ -51,12 +52,42 @@ class Reading:
         return loc in self._above or any(loc[:end] in self._at for end in range(1, len(loc) + 1))
 
 
-def read(adapter: TypeAdapter[Any], raw: Any, *, strict: bool = False) -> Reading:
+def read(
+    adapter: TypeAdapter[Any],
+    raw: Any,
+    *,
+    strict: bool = False,
+    further: Sequence[ErrorEntry] = (),
+) -> Reading:
     """Read `raw`, parsed JSON, as the adapter's document; never raises for what `raw` holds.
 
     A good document is validated once. With `strict` (`Prefer: handling=strict`) an unknown
-    member is an error like any other (K31).
+    member is an error like any other (K31). `further` are errors that parsing has lost: they count
+    as the document's own, but for those in members it does not know.
     """
+    found = _read(adapter, raw, strict=strict)
+    return _joined(raw, found, further) if further else found
+
+
+def _joined(raw: Any, found: Reading, further: Sequence[ErrorEntry]) -> Reading:
+    ignored = {tuple(name.split(".")) for name in found.unknown}
+    more = []
+    for each in further:
+        path = tuple(str(part) for part in each["loc"][1:])
+        if not any(path[:end] in ignored for end in range(1, len(path) + 1)):
+            more.append(each)
+    room = max(MAX_ERRORS - len(found.errors), 0)
+    if not more[:room]:
+        return found
+    return Reading(
+        value=None,
+        errors=in_document_order(raw, [*found.errors, *more[:room]]),
+        unknown=found.unknown,
+        wellformed=found.wellformed,
+    )
+
+
+def _read(adapter: TypeAdapter[Any], raw: Any, *, strict: bool) -> Reading:
     try:
         value: dict[str, Any] = adapter.validate_python(raw)
     except ValidationError as error:
@@ -74,7 +105,7 @@ def _hopeless(raw: Any, wrong: Sequence[ErrorDetails]) -> Reading:
     rest: ErrorEntry = {
         "loc": ["body"],
         "msg": f"There are {len(wrong) - MAX_ERRORS} further errors",
-        "type": "too_many_errors",
+        "type": TOO_MANY,
     }
     told = in_document_order(raw, map(_entry, wrong[:MAX_ERRORS]))
     return Reading(value=None, errors=[*told, rest], unknown=[], wellformed={})
@@ -83,7 +114,8 @@ def _hopeless(raw: Any, wrong: Sequence[ErrorDetails]) -> Reading:
 def in_document_order(raw: Any, errors: Iterable[ErrorEntry]) -> list[ErrorEntry]:
     """Sort errors by where they stand in `raw`, headers first; a missing member comes last.
 
-    For joining the errors of a reading with those of the rules (K28). Ties keep their order.
+    The entry that counts further errors comes after everything. For joining the errors of a reading
+    with those of the rules (K28). Ties keep their order.
     """
     positions: dict[int, dict[str, int]] = {}
 
@@ -91,6 +123,8 @@ def in_document_order(raw: Any, errors: Iterable[ErrorEntry]) -> list[ErrorEntry
         loc = entry["loc"]
         if not loc or loc[0] != "body":
             return [0]
+        if entry["type"] == TOO_MANY:
+            return [2]
         found = [1]
         here = raw
         for part in loc[1:]:

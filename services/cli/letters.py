@@ -77,8 +77,12 @@ async def newest(
 
     found: list[Letter] = []
     logs = await logs_of(settings, [DEAD_LETTER])
+    filled = {partition: log for partition, log in logs.ends.items() if log.end > log.start}
+    if not filled:
+        # aiokafka's stop raises CancelledError right after start, before the consumer did anything.
+        return []
     async with _consumer(settings) as consumer:
-        for partition, log in logs.ends.items():
+        for partition, log in filled.items():
             found += await _newest_of(
                 consumer, partition, log, limit=limit, fits=fits, oldest_ms=oldest_ms
             )

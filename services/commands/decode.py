@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from schemas import topics
+from schemas.errors import ErrorEntry, Fault, unreadable
+from schemas.extra_data import altered_numbers
 from schemas.operations import Operation, operation_of_type
 from schemas.reading import Reading, read
 from services.domain.command import Command
@@ -51,6 +54,12 @@ class Dead:
     origin_name: str | None = None
     correlation_id: str | None = None
     operation: str | None = None
+    faults: Sequence[Fault] = ()
+
+    @property
+    def entries(self) -> list[ErrorEntry]:
+        """What is wrong as HTTP lists it; without `faults` in the value it is the headers."""
+        return unreadable(self.reason, self.faults or [(("header",), self.detail)])
 
 
 def decode(record: Record) -> Arrival | Dead:
@@ -58,22 +67,17 @@ def decode(record: Record) -> Arrival | Dead:
     operation = _operation_name(record)
     try:
         envelope = read_envelope(record)
-    except Unreadable as unreadable:
-        return _dead(record, unreadable, operation)
+    except Unreadable as error:
+        return _dead(record, error, operation)
     try:
         found = _operation(record, envelope)
         origin = _origin(record, envelope)
+    except Unreadable as error:
+        return _dead(record, error, operation, envelope)
+    try:
         body = parse(record.value)
-    except Unreadable as unreadable:
-        return Dead(
-            record,
-            unreadable.reason,
-            unreadable.detail,
-            envelope.id,
-            _legible_origin(record, envelope.origin_tenant),
-            envelope.correlation_id,
-            operation,
-        )
+    except Unreadable as error:
+        return _dead(record, error, operation, envelope, error.in_body)
     if found.document is None:
         raise AssertionError(f"{found.name} is no command the hub takes")
     return Arrival(
@@ -82,7 +86,12 @@ def decode(record: Record) -> Arrival | Dead:
         found,
         origin,
         body,
-        read(found.document, body, strict=envelope.handling == "strict"),
+        read(
+            found.document,
+            body,
+            strict=envelope.handling == "strict",
+            further=altered_numbers(record.value or b""),
+        ),
         command_fingerprint(record.value or b"", envelope),
     )
 
@@ -206,13 +215,21 @@ def _operation_name(record: Record) -> str | None:
     return None
 
 
-def _dead(record: Record, unreadable: Unreadable, operation: str | None) -> Dead:
+def _dead(
+    record: Record,
+    error: Unreadable,
+    operation: str | None,
+    envelope: Envelope | None = None,
+    faults: Sequence[Fault] = (),
+) -> Dead:
+    legible = error.origin_tenant if envelope is None else envelope.origin_tenant
     return Dead(
         record,
-        unreadable.reason,
-        unreadable.detail,
-        unreadable.envelope_id,
-        _legible_origin(record, unreadable.origin_tenant),
-        unreadable.correlation_id,
+        error.reason,
+        error.detail,
+        error.envelope_id if envelope is None else envelope.id,
+        _legible_origin(record, legible),
+        error.correlation_id if envelope is None else envelope.correlation_id,
         operation,
+        faults,
     )

@@ -18,7 +18,7 @@ async def hold(connection: Connection, jobs: Sequence[Job]) -> None:
     """Keep the commands among these that wait, each as it was received, and what they wait for."""
     waiting = [job for job in jobs if job.waits]
     for_numbers = any(job.parked is None for job in waiting)
-    counted = await numbers.counted(connection) if for_numbers else None
+    counted = await numbers.beginning(connection) if for_numbers else None
     await lanes.park(connection, [_waiting(job, counted) for job in waiting if not job.turn])
     again = {job.lane_id: job for job in waiting if job.lane_id is not None}
     for lane_id, job in again.items():

@@ -108,7 +108,7 @@ class Loaded:
         needs = self.needs
         if rows:
             told = self.states.values()
-            needs = [*needs, *order_row.needs(told, batch.directory)]
+            needs = [*needs, *order_row.needs(told, self.changes, batch.directory)]
         world = World(batch.directory, await master_data.load(connection, needs))
         for state in self.states.values():
             world.put_order(state)

@@ -107,7 +107,7 @@ class Telling:
             # What was told before its order was known may lie in another shard.
             row.after_id = before.waiting_id
         self._rows.append(row)
-        if job.by is not None:
+        if job.by is not None and job.syncs:
             self._joined[job.by] = cause.digest
         joined = self._joined.get(job.identity)
         if joined is not None:
@@ -148,7 +148,9 @@ class Telling:
         if caller is None or dead.command_id is None:
             return
         cause = self._cause_of(dead, caller, dead.command_id)
-        told = self._told(unforeseen.unreadable(record_code(dead.reason), dead.detail))
+        told = self._told(
+            unforeseen.unreadable(record_code(dead.reason), dead.detail, dead.entries)
+        )
         self._count(dead.operation or "unknown", told.outcome)
         self._rows.append(result_row(cause, told, copy=True))
 

@@ -8,6 +8,7 @@ from datetime import datetime
 import structlog
 
 from schemas.codes import Code, http_status_of
+from schemas.errors import ErrorEntry
 from schemas.log import UNFORESEEN_MESSAGE, UNFORESEEN_MESSAGE_SHORT
 from services.commands import endings
 from services.commands.endings import Ending
@@ -35,11 +36,10 @@ FAILURE = Ending(
 )
 
 
-def unreadable(code: Code, detail: str) -> Answer:
-    """What the sender of a record that cannot be read is told; HTTP says the same with 422."""
+def unreadable(code: Code, detail: str, entries: list[ErrorEntry]) -> Answer:
+    """What the sender of a record that cannot be read is told: what HTTP answers to such a body."""
     status = http_status_of(code)
-    body = {"detail": detail} if status != 422 else {"detail": detail, "code": code, "log": None}
-    return Answer("failed", status, str(code), body)
+    return Answer("failed", status, str(code), {"detail": entries if status == 422 else detail})
 
 
 async def give_up(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Members
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from schemas.errors import ErrorEntry
@@ -18,14 +18,17 @@ from services.domain.command import Command
 from services.domain.entries import Path, entry
 from services.domain.mapping import KeyEcho
 from services.domain.own_words import Places, Triple, places
+from services.domain.tenants import Directory
 from services.domain.translate import Translator, Words, window_document
 from services.domain.wording import Wording
+from services.domain.world import Needs, Scope
 
 Document = dict[str, Any]
 # (the caller's, the master's, the other side's)
 Three = tuple[Document, Document, Document]
 
 MEMBERS = (*differences.MEMBERS, "drops")
+NOT_IN_ITS_SYSTEM = "The caller's system that the order is in has no mapping of this"
 _NOWHERE: tuple[None, None, None] = (None, None, None)
 
 
@@ -50,6 +53,22 @@ class Amendment:
 def named(body: Members[str, Any]) -> list[Key]:
     """Every mapping key the body names, with its entity."""
     return [(entity, key) for _, entity, key in _keys(body)]
+
+
+def needs(command: Command, directory: Directory) -> Needs:
+    """The order with its pending change, and every key in the words of either side.
+
+    A caller that names one of its systems may speak of an order that is in another one.
+    """
+    found = addressing.needs(command, directory, named(command.body))
+    found.changes = True
+    if command.system_name is not None and found.scope is not None:
+        caller = command.caller
+        others = [each.name for each in caller.systems if each.name != command.system_name]
+        found.further += tuple(
+            Needs(found.scope, Scope(caller.id, other), found.keys) for other in others
+        )
+    return found
 
 
 def rules(command: Command) -> Iterator[ErrorEntry]:
@@ -104,7 +123,11 @@ class _OwnFirst(Translator):
     def key(self, entity: str, key: Members[str, Any]) -> Words:
         """A key in the three wordings."""
         own = self.wording.own(entity, key)
-        return Translator.key(self, entity, key) if own is None else Words(*own)
+        if own is not None:
+            return Words(*own)
+        words = Translator.key(self, entity, key)
+        spoken = _spoken(self.wording, words.master)
+        return words if spoken is None else replace(words, origin=spoken)
 
 
 @dataclass(slots=True)
@@ -191,7 +214,14 @@ class _Reader:
             self._unmapped(path, "The caller has no mapping of this, or it leads nowhere")
         elif words.destination is None:
             self._unmapped(path, "The other side has no mapping of this")
-        return words.origin, words.master, words.destination
+        origin = words.origin
+        if self.wording.foreign and words.master is not None:
+            spoken = _spoken(self.wording, words.master)
+            if spoken is None:
+                self._unmapped(path, NOT_IN_ITS_SYSTEM)
+            else:
+                origin = spoken
+        return origin, words.master, words.destination
 
     def _site(
         self, key: Members[str, Any], product: Members[str, Any] | None, path: Path
@@ -218,7 +248,14 @@ class _Reader:
                 self._unmapped(path, "The caller has no mapping of this, or it leads nowhere")
         elif place[2] is None:
             self._unmapped(path, "The other side has no mapping of this site with this tank")
-        return place[0] or words[0], place[1], place[2]
+        mine = place[0] or words[0]
+        if self.wording.foreign and place[1] is not None:
+            spoken = _spoken(self.wording, place[1])
+            if spoken is None:
+                self._unmapped(path, NOT_IN_ITS_SYSTEM)
+            else:
+                mine = spoken
+        return mine, place[1], place[2]
 
     def _own_tank(
         self, goid: str, key: Members[str, Any], product: Members[str, Any] | None
@@ -250,6 +287,25 @@ class _Reader:
         was = {new: (before[0][at], before[1][at], before[2][at]) for at, new in same.items()}
         found = [_kept(was[at], given[at]) if at in was else _new(given[at]) for at in order]
         return tuple([drop[wording] for drop in found] for wording in range(3))
+
+
+def _spoken(wording: Wording, master: KeyEcho | None) -> KeyEcho | None:
+    """What the caller's system that the order is in calls a record, and the tank of a site.
+
+    None where it has no name for it, and where the key was given in that system anyway.
+    """
+    if not wording.foreign or wording.spoken is None or master is None:
+        return None
+    known = wording.master.of_goid(wording.spoken.scope, master["goid"])
+    record = wording.master.record(master["goid"])
+    if known is None or record is None:
+        return None
+    found = mapping.echo(known, record)
+    if "tank_goid" not in master:
+        return found
+    tank = next((each for each in record.tanks if each.goid == master["tank_goid"]), None)
+    called = None if tank is None else tanks.called(known, tank.goid)
+    return None if called is None else tanks.echo(found, tank, called)
 
 
 def _kept(old: Three, new: Three) -> Three:

@@ -13,7 +13,7 @@ from services.domain import addressing, routing, status, views
 from services.domain.mapping import Side
 from services.domain.progress import own_system
 from services.domain.tenants import Directory, Pair, Tenant
-from services.domain.world import Failure, MasterData, Needs, OrderState, Scope, World
+from services.domain.world import ChangeState, Failure, MasterData, Needs, OrderState, Scope, World
 
 Document = dict[str, Any]
 
@@ -23,8 +23,16 @@ NOT_TAKEN_IN = "The destination could not take the order in."
 _PLACES = Decimal("0.0001")
 
 
-def needs(orders: Iterable[OrderState], directory: Directory) -> list[Needs]:
-    """What these orders deliver, in both sides' words, with the components of blends (R050)."""
+def needs(
+    orders: Iterable[OrderState], changes: Iterable[ChangeState], directory: Directory
+) -> list[Needs]:
+    """What these orders deliver, in both sides' words, with the components of blends (R050).
+
+    Also what these changes would make them deliver.
+    """
+    brought: dict[str, set[str]] = {}
+    for change in changes:
+        brought.setdefault(change.order_id, set()).update(_wanted(change.amended[1]))
     found = []
     for order in orders:
         origin = directory.by_id.get(order.origin_id)
@@ -36,7 +44,7 @@ def needs(orders: Iterable[OrderState], directory: Directory) -> list[Needs]:
             Needs(
                 scope=_scope(order, pair, origin),
                 towards=_scope(order, pair, destination),
-                goids=set(_wanted(order.master_document)),
+                goids={*_wanted(order.master_document), *brought.get(order.id, ())},
             )
         )
     return found
@@ -73,7 +81,7 @@ def _scope(order: OrderState, pair: Pair, tenant: Tenant) -> Scope:
 
 def _wanted(master: Document) -> Iterator[str]:
     """Each drop's product; where it names none its site, whose tank says it."""
-    for drop in master["drops"]:
+    for drop in master.get("drops", ()):
         product = drop["product"]
         yield drop["site"]["goid"] if product is None else product["goid"]
 

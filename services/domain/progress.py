@@ -37,7 +37,7 @@ class Kind:
     The title of its logs, the member of its answers and sync records, the type of the latter, and
     its word in the order's timeline. `beside` are further members of its answers, `subject` is what
     its logs say is sent, waits or is refused. With `ended` it is also about orders that take
-    nothing more: the decision says what becomes of it there.
+    nothing more, and the decision says what becomes of it there, unless it waited until then.
     """
 
     title: str
@@ -153,10 +153,10 @@ class Case:
 
     def wording(self, world: World) -> Wording:
         """Reads what the command says in the words of both sides."""
-        named, pair = self.saying.command.system_name, self.saying.pair
-        own = None if pair is None else own_system(self.order, pair, self.mine.tenant)
-        foreign = named is not None and named != own
-        return Wording(self.order, self.mine, self.theirs, world.master, foreign)
+        pair, tenant = self.saying.pair, self.mine.tenant
+        own = Side.of(tenant, None if pair is None else own_system(self.order, pair, tenant))
+        foreign = self.mine.scope != own.scope
+        return Wording(self.order, self.mine, self.theirs, world.master, foreign, spoken=own)
 
     def invalid(self, errors: Iterable[ErrorEntry]) -> Effects:
         """Ends with what is wrong in the light of the order."""
@@ -261,9 +261,8 @@ def identify(
     errors = together(command, rules(command))
     if errors:
         return saying.invalid(errors)
-    if command.partner is None:
-        return saying.refused(Code.NOT_ALLOWED, refusals.UNKNOWN_PARTNER)
-    if pair is None and not waited:
+    if command.partner is None or (pair is None and not waited):
+        # An unknown tenant and one without a pair are told the same: nobody learns who exists.
         return saying.refused(Code.NO_SUCH_PAIR, refusals.NO_SUCH_PAIR)
     found = find(command, command.partner, world)
     if isinstance(found, UnknownNumber):
@@ -298,14 +297,15 @@ def _case(saying: Saying, order: OrderState, directory: Directory) -> Case:
 def _admitted(case: Case) -> Case | Effects:
     saying, order = case.saying, case.order
     command = saying.command
-    closed = why_closed(order, waited=command.lane is not None)
+    waited = command.lane is not None
+    closed = why_closed(order, waited=waited)
     if closed is None and order.delivery == status.REQUESTED:
         return _behind(saying, f"The order waits for acceptance by {case.destination.name}.")
     if closed is None and (
         order.delivery != status.SENT or (order.waiting and command.lane != order.id)
     ):
         return _behind(saying, BEHIND)
-    if closed is not None and not saying.kind.ended:
+    if closed is not None and (waited or not saying.kind.ended):
         return saying.rule(closed)
     return case
 

@@ -53,8 +53,7 @@ MISLEADING = (
     "too many requests",
 )
 
-# What a tenant the hub does not know, or that was deactivated, is told (K01).
-UNKNOWN_PARTNER = "The other tenant is not known."
+# What a tenant that was deactivated is told.
 INACTIVE = "This tenant is deactivated."
 
 

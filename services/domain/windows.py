@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Members
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
-from whenever import Instant, PlainDateTime, RepeatedTime, SkippedTime, TimeZoneNotFoundError
+from whenever import PlainDateTime, RepeatedTime, SkippedTime
 
 from schemas.errors import ErrorEntry
 from services.domain.entries import Path, entry
@@ -17,20 +18,28 @@ DEFAULT_TIMEZONE = "UTC"
 
 
 def timezone_of(window: Members[str, Any]) -> str:
-    """The window's time zone, UTC when it names none."""
-    return window.get("timezone") or DEFAULT_TIMEZONE
+    """The window's time zone, UTC when it names none; an empty name is one nobody knows (K27)."""
+    named: str | None = window.get("timezone")
+    return DEFAULT_TIMEZONE if named is None else named
 
 
-@lru_cache(maxsize=1024)
+# In the list of names, but not a place: it says that a machine was never told where it stands.
+_NO_PLACE = "Factory"
+
+
 def is_timezone(name: str) -> bool:
-    """Whether this is the IANA name of a time zone."""
-    if name == DEFAULT_TIMEZONE:
-        return True
-    try:
-        Instant.from_timestamp(0).to_tz(name)
-    except TimeZoneNotFoundError:
-        return False
-    return True
+    """Whether this is the IANA name of a time zone, as it is written there (K27).
+
+    The names are those of the `tzdata` package: the same on every machine, whatever its own files
+    have besides (`localtime`, `posix/…`, `right/…`) and whether or not it tells case apart.
+    """
+    return name == DEFAULT_TIMEZONE or name in _names()
+
+
+@cache
+def _names() -> frozenset[str]:
+    listed = files("tzdata").joinpath("zones").read_text(encoding="utf-8")
+    return frozenset(listed.split()) - {_NO_PLACE}
 
 
 def instant(moment: datetime, timezone: str) -> datetime:

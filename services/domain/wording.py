@@ -43,6 +43,8 @@ class Wording:
     theirs: Side
     master: MasterData
     foreign: bool = False
+    # Their side in the system that its words of the order are in, where that is another one.
+    spoken: Side | None = None
     errors: list[ErrorEntry] = field(default_factory=list)
     _made: Translator | None = None
     # What the documents call things by is looked through once: they may name thousands.

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -45,6 +46,8 @@ class AnswerBoard:
         self._published = False
         self._released = False
         self._wake = asyncio.Event()
+        # Whoever does not wait is let go by the end of the next look.
+        self._looked: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -63,8 +66,11 @@ class AnswerBoard:
                 place.future.set_result(None)
 
     async def wait(self, wanted: Wanted, seconds: float) -> TellableAnswer | None:
-        """The answer as soon as it may be told; None when `seconds` have passed before."""
-        if self._released or seconds <= 0:
+        """The answer as soon as it may be told; None when `seconds` have passed before.
+
+        With 0 seconds it is looked for once, so that an answer that is there already is told (K32).
+        """
+        if self._released:
             return None
         place = self._waiting.get(wanted)
         if place is None or place.future.done():
@@ -73,12 +79,21 @@ class AnswerBoard:
         self._fresh.add(wanted)
         self._wake.set()
         try:
-            done, _ = await asyncio.wait({place.future}, timeout=seconds)
-            return place.future.result() if done else None
+            if seconds > 0:
+                await asyncio.wait({place.future}, timeout=seconds)
+            else:
+                await self._one_look(place)
+            return place.future.result() if place.future.done() else None
         finally:
             place.callers -= 1
             if place.callers == 0 and self._waiting.get(wanted) is place:
                 del self._waiting[wanted]
+
+    async def _one_look(self, place: _Place) -> None:
+        if self._looked is None:
+            self._looked = asyncio.get_running_loop().create_future()
+        either: set[asyncio.Future[Any]] = {place.future, self._looked}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Look for answers until the process stops; then everybody is let go."""
@@ -109,9 +124,11 @@ class AnswerBoard:
             if not wanted:
                 continue
             began = loop.time()
+            looked, self._looked = self._looked, None
             try:
                 found = await self._look(wanted)
             except DatabaseAway as error:
+                _end(looked)
                 log.warning("answers cannot be looked for", error=str(error), waiting=len(self))
                 await asyncio.sleep(_AWAY_PAUSE_SECONDS)
                 self.published()
@@ -120,12 +137,18 @@ class AnswerBoard:
                 place = self._waiting.get(each)
                 if place is not None and not place.future.done():
                     place.future.set_result(answer)
+            _end(looked)
             await asyncio.sleep(max(BREATH_SECONDS, 2 * (loop.time() - began)))
 
     def _take_turn(self) -> list[Wanted]:
         everybody, self._published = self._published, False
         fresh, self._fresh = self._fresh, set()
         return list(self._waiting) if everybody else [one for one in fresh if one in self._waiting]
+
+
+def _end(looked: asyncio.Future[None] | None) -> None:
+    if looked is not None:
+        looked.set_result(None)
 
 
 class Room:

@@ -7,7 +7,8 @@ from typing import Any
 
 from starlette.requests import Request
 
-from services.gateway.problems import Problem, entry, too_large, too_slow
+from schemas.errors import unreadable
+from services.gateway.problems import Problem, too_large, too_slow
 from services.kit import jsonlimits
 from services.kit.cloudevents import Unreadable
 
@@ -72,11 +73,10 @@ async def take_body(
 
 
 def parse_body(body: bytes) -> Any:
-    """The JSON value of a body. Raises Problem 422 with the one entry that says what is wrong."""
+    """The JSON value of a body. Raises Problem 422 with an entry for each field at fault."""
     try:
         return jsonlimits.parse(body)
     except Unreadable as error:
         if error.reason == "too-large":
             raise too_large(jsonlimits.MAX_BYTES) from None
-        kind = "json_invalid" if error.reason == "not-json" else error.reason.replace("-", "_")
-        raise Problem(422, [entry(["body", *error.path], error.detail, kind)]) from None
+        raise Problem(422, unreadable(error.reason, error.in_body)) from None

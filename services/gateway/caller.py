@@ -1,7 +1,6 @@
 """Who asks: the credential behind a request, its scopes, and the tenant it acts for (K01)."""
 
 import base64
-import binascii
 from collections.abc import Sequence
 
 from starlette.requests import Request
@@ -58,7 +57,8 @@ def basic_credentials(authorization: str) -> tuple[str, str] | None:
         return None
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
+        # No base64, not even ASCII, or no UTF-8 within it.
         return None
     user, colon, secret = decoded.partition(":")
     # NUL is no text for the database.

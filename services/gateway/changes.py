@@ -31,7 +31,7 @@ NOT_ALL = "There are more than these: narrow the filters, by `between` for examp
 _NOBODY = "-"
 _FILTERS = ("status", "order_numbers", "change_types", "as_of", "updated_as_of", "between")
 _TIMES = ("as_of", "updated_as_of", "between")
-_KEYS = ("order_id", "origin_order_number", "destination_order_number")
+_KEYS = ("origin_order_number", "destination_order_number", "order_id")
 
 
 def change_named(body: dict[str, Any]) -> str:

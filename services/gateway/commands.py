@@ -1,6 +1,5 @@
 """A command over HTTP: read, refused at the edge or produced, and answered when it may be (X11)."""
 
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from starlette.responses import Response
 
 from schemas.codes import Code
 from schemas.errors import ErrorEntry
+from schemas.extra_data import altered_numbers
 from schemas.operations import Operation
 from schemas.reading import Reading, in_document_order, read
 from services.domain import refusals
@@ -19,7 +19,8 @@ from services.domain.entries import ORIGIN_INSTANCE, ORIGIN_SYSTEM, ignored
 from services.domain.tenants import Tenant
 from services.gateway.bodies import parse_body, take_body
 from services.gateway.caller import acting_tenant, admit
-from services.gateway.headers import IDEMPOTENCY_KEY, TENANT, RequestHeaders, read_headers
+from services.gateway.edge import name_command
+from services.gateway.headers import TENANT, RequestHeaders, read_headers
 from services.gateway.hub import Hub, hub_of, reading
 from services.gateway.problems import Problem, answer, entry
 from services.gateway.sending import OutgoingCommand
@@ -54,7 +55,10 @@ class CommandRoute:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is known of a request besides its body; `tenant` is None where one must be named."""
+    """What is known of a request besides its body; `tenant` is None where one must be named.
+
+    `command_id` is the caller's key, or the gateway's own where it gave none.
+    """
 
     hub: Hub
     route: CommandRoute
@@ -62,6 +66,7 @@ class Asked:
     tenant: CredentialTenant | None
     headers: RequestHeaders
     correlation_id: str
+    command_id: str
 
 
 async def take(request: Request, route: CommandRoute) -> Response:
@@ -80,19 +85,21 @@ async def asked_by(request: Request, route: CommandRoute) -> Asked:
     hub = hub_of(request)
     credential = await admit(request, hub, route.operation.scope)
     headers = read_headers(request.scope)
+    command_id = name_command(request, headers.idempotency_key)
     tenant = acting_tenant(credential, headers.tenant)
-    return Asked(hub, route, credential, tenant, headers, request.state.correlation_id)
+    correlation_id = request.state.correlation_id
+    return Asked(hub, route, credential, tenant, headers, correlation_id, command_id)
 
 
 async def answered(asked: Asked, command: OutgoingCommand) -> Response:
     """Produce a command and answer it."""
     hub = asked.hub
     await hub.sender.send([command])
-    found = await hub.board.wait(wanted_of(command), asked.headers.preferences.wait)
-    response = _pending(asked.route, command) if found is None else told(found)
-    # A caller that gave no key can send the same command again with the one it was given.
-    response.headers[IDEMPOTENCY_KEY] = command.id
-    return response
+    seconds = asked.headers.preferences.wait
+    found = None
+    if seconds > 0 or asked.headers.idempotency_key is not None:
+        found = await hub.board.wait(wanted_of(command), seconds)
+    return _pending(asked.route, command) if found is None else told(found)
 
 
 def wanted_of(command: OutgoingCommand) -> Wanted:
@@ -118,7 +125,12 @@ async def command_of(
     """
     headers, tenant, operation = asked.headers, asked.tenant, asked.route.operation
     raw = parse_body(body)
-    found = read(document_of(operation), raw, strict=headers.preferences.strict)
+    found = read(
+        document_of(operation),
+        raw,
+        strict=headers.preferences.strict,
+        further=altered_numbers(body),
+    )
     wrong = headers.errors or found.errors or further
     if tenant is None or headers.partner is None or wrong:
         raise Problem(422, await _errors(asked, raw, found, further))
@@ -127,7 +139,7 @@ async def command_of(
         type=str(operation.type),
         key=asked.route.key(found.wellformed),
         value=body,
-        id=headers.idempotency_key or str(uuid.uuid4()),
+        id=asked.command_id,
         origin=tenant.slug,
         tenant_id=tenant.id,
         partner=headers.partner,

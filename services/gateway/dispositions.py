@@ -46,13 +46,28 @@ def file_name(parameters: Mapping[str, str]) -> str | None:
     extended = _EXTENDED.fullmatch(parameters.get("filename*", ""))
     if extended is not None:
         try:
-            return unquote_to_bytes(extended["value"]).decode(extended["charset"])
+            name = unquote_to_bytes(extended["value"]).decode(extended["charset"])
         except (LookupError, UnicodeError):
-            pass
+            name = _HALF
+        if _is_text(name):
+            return name
     plain = parameters.get("filename")
     if plain is not None and plain.startswith("=?") and plain.endswith("?="):
         try:
-            return str(make_header(decode_header(plain)))
+            name = str(make_header(decode_header(plain)))
         except (HeaderParseError, LookupError, UnicodeError):
             return plain
+        return name if _is_text(name) else plain
     return plain
+
+
+# Half a surrogate pair: some of Python's charsets give it, and no record and no answer can hold it.
+_HALF = "\ud800"
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

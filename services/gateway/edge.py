@@ -1,6 +1,7 @@
-"""The outermost layer: correlation ids, metrics, and an answer for whatever was raised."""
+"""The outermost layer: ids of commands and correlation, metrics, an answer for what was raised."""
 
 import time
+import uuid
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -8,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.headers import CORRELATION_ID, correlation_id
+from services.gateway.headers import CORRELATION_ID, IDEMPOTENCY_KEY, correlation_id
 from services.gateway.problems import Problem, away, unforeseen
 from services.kit.database import is_away
 from services.kit.errors import BrokerAway
@@ -41,6 +42,7 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)[CORRELATION_ID] = own_id
+                _name_command(scope, message)
             await send(message)
 
         try:
@@ -57,6 +59,24 @@ class Edge:
             route = getattr(scope.get("route"), "path", _NO_ROUTE)
             HTTP_REQUESTS_TOTAL.labels(route, str(status)).inc()
             HTTP_REQUEST_DURATION_SECONDS.labels(route).observe(time.perf_counter() - began)
+
+
+def name_command(request: Request, key: str | None) -> str:
+    """The id of the command this request makes: the caller's key, else a new one.
+
+    Every answer says it from now on (`Idempotency-Key`), a 503 after which nobody knows whether
+    the command was taken with them: who gave no key can send the very same command again.
+    """
+    command_id: str = key or str(uuid.uuid4())
+    request.state.command_id = command_id
+    return command_id
+
+
+def _name_command(scope: Scope, message: Message) -> None:
+    command_id: str | None = scope["state"].get("command_id")
+    if command_id is not None:
+        # As it came, in UTF-8: starlette's own headers are Latin-1.
+        message["headers"].append((IDEMPOTENCY_KEY.encode(), command_id.encode()))
 
 
 def _answer_to(error: Exception, own_id: str) -> Response:

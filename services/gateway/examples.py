@@ -2,7 +2,7 @@
 
 from schemas.codes import Code
 from services.domain import refusals
-from services.gateway import caller, commands, described, problems
+from services.gateway import auth, caller, commands, described, problems
 from services.gateway.described import Described
 from services.gateway.openapi import reference
 
@@ -131,21 +131,35 @@ def token() -> Described:
         "expires_in": 3600,
         "scope": "order:create order:read",
     }
-    members = ("grant_type", "client_id", "client_secret")
+    text = {"type": "string"}
     form = {
         "type": "object",
         "required": ["grant_type"],
-        "properties": {name: {"type": "string"} for name in members},
+        "properties": {
+            "grant_type": {"type": "string", "enum": list(auth.GRANTS)},
+            "client_id": {**text, "description": "Or by HTTP Basic, with the secret."},
+            "client_secret": text,
+        },
         "example": {
             "grant_type": "client_credentials",
             "client_id": "xrc_0123456789abcdef01234567",
             "client_secret": "xrs_...",
         },
     }
+    given = {
+        "type": "object",
+        "required": list(granted),
+        "properties": {
+            "access_token": text,
+            "token_type": {"type": "string", "enum": ["bearer"]},
+            "expires_in": {"type": "integer", "description": "Seconds."},
+            "scope": {**text, "description": "The credential's scopes, with spaces between."},
+        },
+    }
     answers = {
         "200": {
             "description": "A token for Authorization: Bearer.",
-            "content": {"application/json": {"schema": {"type": "object"}, "example": granted}},
+            "content": {"application/json": {"schema": given, "example": granted}},
         },
         "401": described.problem(
             "Id and secret do not fit.",

@@ -26,7 +26,8 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 class RequestHeaders:
     """What the headers say; an empty one counts as absent. `errors` are entries of a 422.
 
-    `idempotency_key` becomes the command's id; None where the caller left it to the gateway.
+    `idempotency_key` becomes the command's id; None where the caller left it to the gateway, or
+    gave one that cannot be used.
     """
 
     tenant: str | None
@@ -63,7 +64,7 @@ def read_headers(scope: Scope) -> RequestHeaders:
         partner=texts.get(PARTNER) or None,
         system=texts.get(SYSTEM) or None,
         instance=texts.get(INSTANCE) or None,
-        idempotency_key=texts.get(IDEMPOTENCY_KEY) or None,
+        idempotency_key=None if _is_at_fault(errors) else texts.get(IDEMPOTENCY_KEY),
         traceparent=traceparent if traced else None,
         tracestate=tracestate.decode() if traced and _plain(tracestate) else None,
         preferences=parse(
@@ -77,6 +78,10 @@ def correlation_id(scope: Scope) -> str:
     """The caller's correlation id where a record and an answer can carry it, else a new one."""
     given = _first_values(scope).get(CORRELATION_ID, b"").strip()
     return given.decode() if _plain(given) else str(uuid.uuid4())
+
+
+def _is_at_fault(errors: Sequence[ErrorEntry]) -> bool:
+    return any(error["loc"] == ["header", IDEMPOTENCY_KEY] for error in errors)
 
 
 def _first_values(scope: Scope) -> dict[str, bytes]:

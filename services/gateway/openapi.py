@@ -121,4 +121,7 @@ def _nullable(schema: Schema) -> Schema:
         return {**others, "anyOf": rest, "nullable": True}
     if "$ref" in rest[0]:
         return {**others, "allOf": rest, "nullable": True}
+    if "enum" in rest[0]:
+        # OpenAPI 3.0.3 wants null among the values, too; generated clients take it at its word.
+        return {**others, **rest[0], "enum": [*rest[0]["enum"], None], "nullable": True}
     return {**others, **rest[0], "nullable": True}

@@ -1,7 +1,6 @@
 """Reference data over HTTP: batches of upserts, each item a command of its own (X10)."""
 
 import asyncio
-import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from services.domain.tenants import OPERATORS
 from services.gateway.bodies import parse_body, take_body
 from services.gateway.caller import acting_tenant, admit
 from services.gateway.commands import REUSED, TENANT_NEEDED, wanted_of
+from services.gateway.edge import name_command
 from services.gateway.headers import TENANT, RequestHeaders, read_headers
 from services.gateway.hub import hub_of
 from services.gateway.problems import Problem, answer, entry, scope_missing
@@ -82,8 +82,8 @@ ROUTES = (
 async def upsert(request: Request, route: ReferenceRoute) -> Response:
     """Produce every item as a command and answer them in their order.
 
-    With an `Idempotency-Key` the items' command ids are the key, a slash and the item's index. An
-    item that has no answer when the wait is over is told as waiting.
+    The items' command ids are the `Idempotency-Key`, which every answer names, a slash and the
+    item's index. An item that has no answer when the wait is over is told as waiting.
     """
     hub = hub_of(request)
     scope = operation(route.upsert).scope
@@ -91,11 +91,12 @@ async def upsert(request: Request, route: ReferenceRoute) -> Response:
     if not credential.operator and scope not in credential.scopes:
         raise scope_missing(scope)
     headers = read_headers(request.scope)
+    key = name_command(request, headers.idempotency_key)
     origin = _origin(credential, route, headers)
     body = await take_body(request, hub.patience)
     with hub.room.taken(len(body)):
         items = _items(body, headers)
-        batch = _Batch(route, origin, headers, request.state.correlation_id)
+        batch = _Batch(route, origin, headers, key, request.state.correlation_id)
         commands = [batch.command(item, index) for index, item in enumerate(items)]
         if commands:
             await hub.sender.send(commands)
@@ -172,18 +173,18 @@ class _Batch:
     route: ReferenceRoute
     origin: CredentialTenant
     headers: RequestHeaders
+    key: str
     correlation_id: str
 
     def command(self, item: dict[str, Any], index: int) -> OutgoingCommand:
         """The command of one item."""
         upserted = operation(self.route.upsert)
-        key = self.headers.idempotency_key
         return OutgoingCommand(
             topic=str(upserted.base),
             type=str(upserted.type),
             key=_label(self.route, item),
             value=to_json(item),
-            id=str(uuid.uuid4()) if key is None else f"{key}/{index}",
+            id=f"{self.key}/{index}",
             origin=self.origin.slug,
             tenant_id=self.origin.id,
             partner=None,

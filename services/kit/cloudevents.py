@@ -48,7 +48,8 @@ class Unreadable(CrossroadsError):
 
     `reason` is the word of `x-dead-letter-reason`, `detail` one sentence without the record's
     values. `envelope_id`, `origin_tenant` and `correlation_id` are what could be read of the
-    headers all the same. `path` is the field at fault within the value, as `loc` wants it (K28).
+    headers all the same. `path` is the field at fault within the value, as `loc` wants it (K28);
+    `further` are other fields with the same fault, each with a sentence of its own.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Unreadable(CrossroadsError):
         correlation_id: str | None = None,
         *,
         path: tuple[str | int, ...] = (),
+        further: Sequence[tuple[tuple[str | int, ...], str]] = (),
     ) -> None:
         self.reason: UnreadableReason = reason
         self.detail = detail
@@ -67,7 +69,15 @@ class Unreadable(CrossroadsError):
         self.origin_tenant = origin_tenant
         self.correlation_id = correlation_id
         self.path = path
+        self.further = tuple(further)
         super().__init__(f"{reason}: {detail}")
+
+    @property
+    def in_body(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Where in the body and what, of every field at fault."""
+        return [
+            (("body", *path), detail) for path, detail in ((self.path, self.detail), *self.further)
+        ]
 
 
 @dataclass(slots=True)

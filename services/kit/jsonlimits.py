@@ -9,6 +9,8 @@ RFC 8259 leads every reader to expect.
 """
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -17,6 +19,8 @@ from services.kit.cloudevents import Unreadable, UnreadableReason
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
+_MOST_FAULTS = 1_000
+Path = tuple[str | int, ...]
 
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
 _STRING = re.compile(rb'"[^"]*"')
@@ -29,7 +33,7 @@ def parse(value: bytes | None) -> Any:
     Raises Unreadable, and nothing else, with reason `too-large` (more than MAX_BYTES), `not-utf8`,
     `characters` (NUL or half a surrogate pair, written out or escaped), `numbers` (NaN, Infinity,
     or what a double cannot hold), `depth` (more than MAX_DEPTH levels; an empty array is one) or
-    `not-json`; its `path` and `detail` name the field.
+    `not-json`; its `path` and `detail` name the field, `further` the others with the same fault.
     """
     if value is None or not value:
         raise Unreadable("not-json", "There is no value.")
@@ -38,9 +42,9 @@ def parse(value: bytes | None) -> Any:
     try:
         parsed = orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        raise (_first_fault(value) or Unreadable("not-json", f"Not JSON: {error.msg}.")) from None
+        raise (_fault(value) or Unreadable("not-json", f"Not JSON: {error.msg}.")) from None
     if _has_nul(value) or _is_deep(value):
-        raise _first_fault(value) or Unreadable("characters", "The value holds a NUL character.")
+        raise _fault(value) or Unreadable("characters", "The value holds a NUL character.")
     return parsed
 
 
@@ -83,12 +87,23 @@ _MAX_KEY_CHARACTERS = 64
 _HIDDEN = "\ufffd"
 
 
-def _first_fault(value: bytes) -> Unreadable | None:
-    """What is wrong first, or None when it is the grammar alone or nothing at all."""
+def _fault(value: bytes) -> Unreadable | None:
+    """What is wrong first, and wherever else the same is; None when it is the grammar alone."""
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
         return Unreadable("not-utf8", f"The value is not UTF-8 at byte {error.start}.")
+    found = _faults(text)
+    reason, first = next(found, (None, ()))
+    if reason is None:
+        return None
+    others = dict.fromkeys(path for other, path in found if other == reason and path != first)
+    further = [(path, _told(reason, path)) for path in islice(others, _MOST_FAULTS - 1)]
+    return Unreadable(reason, _told(reason, first), path=first, further=further)
+
+
+def _faults(text: str) -> Iterator[tuple[UnreadableReason, Path]]:
+    """Where which fault is, in the order of the text; what is too deep is the last."""
     path: list[str | int] = []
     key_expected = False
     position = 0
@@ -99,25 +114,25 @@ def _first_fault(value: bytes) -> Unreadable | None:
             string, word = token["string"], token["word"]
             reason = _fault_of_string(string) if word is None else _fault_of_word(word)
             if reason is not None:
-                return _fault(reason, path[:-1] if key_expected else path)
+                yield reason, tuple(path[:-1] if key_expected else path)
             if key_expected and string is not None:
                 path[-1] = _shown(string)
                 key_expected = False
         elif mark in "[{":
             if len(path) >= MAX_DEPTH:
-                return _fault("depth", path)
+                yield "depth", tuple(path)
+                return
             path.append(0 if mark == "[" else "")
             key_expected = mark == "{"
         elif mark in "]}":
             if not path:
-                return None
+                return
             path.pop()
             key_expected = False
         elif mark == "," and path:
             last = path[-1]
             key_expected = isinstance(last, str)
             path[-1] = "" if isinstance(last, str) else last + 1
-    return None
 
 
 def _fault_of_string(content: str) -> UnreadableReason | None:
@@ -155,9 +170,9 @@ _SENTENCES: dict[UnreadableReason, str] = {
 }
 
 
-def _fault(reason: UnreadableReason, path: list[str | int]) -> Unreadable:
+def _told(reason: UnreadableReason, path: Path) -> str:
     name = ".".join(str(part) for part in path) or "The value"
-    return Unreadable(reason, f"{name} {_SENTENCES[reason]}.", path=tuple(path))
+    return f"{name} {_SENTENCES[reason]}."
 
 
 def _shown(key: str) -> str:

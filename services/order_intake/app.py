@@ -12,7 +12,8 @@ from services.kit.settings import Settings
 
 SERVICE = "order-intake"
 SUMMARY = (
-    "Takes orders in, maps them from the origin's words into the destination's, and sends them."
+    "Takes orders in, maps them from the origin's words into the destination's, and sends them; "
+    "takes what settles them: cancels, acceptances and rejections by hand, receipts."
 )
 
 

@@ -316,7 +316,7 @@ async def lines(
         f"{_LINES} WHERE ($1::text IS NULL OR c.status = $1)"
         " AND ($2::text IS NULL OR $2 IN (origin.slug, destination.slug))"
         " AND ($3::text IS NULL OR $3 IN (o.origin_number, o.destination_number, o.id))"
-        " ORDER BY c.created_at DESC, c.id DESC LIMIT $4",
+        " ORDER BY c.id DESC LIMIT $4",
         status,
         tenant,
         number,

@@ -13,6 +13,7 @@ from services.domain.world import OrderState
 from services.kit.cloudevents import Record
 from services.kit.database import Connection
 from services.records import stored
+from services.records.intake import KEEPS_UP
 from services.records.locks import Race, numbers_of
 
 
@@ -168,7 +169,17 @@ def _turn(row: asyncpg.Record) -> NumberTurn:
     )
 
 
-async def counted(connection: Connection) -> float:
-    """What the intake's clock has counted, in seconds."""
-    found: float = await connection.fetchval("SELECT counted FROM intake_clock")
+# The clock's count is as old as its last look: a wait that began with it would end that much early.
+_BEGINNING = """
+SELECT counted + greatest(0, least($1, extract(epoch FROM now() - looked_at)::double precision))
+FROM intake_clock
+"""
+
+
+async def beginning(connection: Connection) -> float:
+    """What a wait that begins now is counted from, in seconds of the intake's clock.
+
+    At least what the clock shows at its next look, were that now: no wait ends early (K42).
+    """
+    found: float = await connection.fetchval(_BEGINNING, KEEPS_UP)
     return found

@@ -46,6 +46,7 @@ SELECT o.id, o.origin_id, o.destination_id, o.origin_number, o.destination_numbe
     o.receipt, o.progress, o.failed_at_step, o.message, o.units, o.created_by_hauler,
     o.origin_sequence, o.destination_sequence, o.waiting, o.accepted_at, o.created_at, o.updated_at,
     '{}' AS origin_document, NULL AS master_document, NULL AS destination_document, NULL AS trip,
+    NULL AS cancellation, NULL AS last_receipt,
     NOT EXISTS (SELECT FROM outbox AS p
                 WHERE p.id IN (o.origin_outbox_id, o.destination_outbox_id))
     AND NOT EXISTS (SELECT FROM outbox_parked AS p
@@ -70,7 +71,7 @@ _UNSENT = "(SELECT id FROM outbox UNION ALL SELECT id FROM outbox_parked)"
 _LIKELY = {
     status.CANCELED: "o.delivery = 'canceled'",
     status.REJECTED: "o.receipt = 'rejected'",
-    status.ERROR: "o.receipt = 'failed'",
+    status.ERROR: "(o.receipt = 'failed' OR o.delivery = 'failed')",
     status.REQUESTED: "o.delivery = 'requested'",
     status.SYNCED: "o.delivery = 'sent'",
     status.DESTINATION_MAPPED: f"""(o.mapping = 'destination_mapped' AND (o.delivery <> 'sent'

@@ -58,6 +58,12 @@ _PASSES_BY = (
     kafka_errors.LeaderNotAvailableError,
     *_LOSES_NUMBERS,
 )
+# Each of these may be said of records that the broker has.
+_MAY_BE_STORED = (
+    kafka_errors.RequestTimedOutError,
+    kafka_errors.NotEnoughReplicasAfterAppendError,
+    kafka_errors.UnknownError,
+)
 # Tried once more at once: to connect to a node that is away may take long.
 _LOST = (kafka_errors.KafkaConnectionError, kafka_errors.NodeNotReadyError)
 
@@ -110,6 +116,7 @@ class AtLeastOnce:
     def __init__(self, arguments: dict[str, Any]) -> None:
         self._wire = Wire(arguments)
         self._numbering = Numbering()
+        self._doubtful: set[int] = set()
 
     async def start(self) -> None:
         """Connect, and number batches where the broker knows numbers. Raises BrokerAway."""
@@ -146,6 +153,8 @@ class AtLeastOnce:
         for lane in every:
             if lane.error is not None:
                 self._judge(lane, lane.error, () if away else answering, outcome)
+        self._doubtful -= outcome.acknowledged
+        outcome.doubtful = {row.id for row in rows if row.id in self._doubtful}
         return outcome
 
     async def answers(self, topic: str) -> bool:
@@ -242,6 +251,7 @@ class AtLeastOnce:
                 else kafka_errors.RequestTimedOutError(repr(error))
             )
             for lane in lanes:
+                self._doubtful.update(row.id for row in lane.sent)
                 if lane.error is None and (lane.sent or lane.waiting):
                     lane.give_back(kafka_error)
 
@@ -266,6 +276,8 @@ class AtLeastOnce:
             self._numbering.lost(lane.place, lane.numbers)
             lane.give_back(kind())
         elif not issubclass(kind, _REFUSES_RECORD):
+            if issubclass(kind, _MAY_BE_STORED):
+                self._doubtful.update(row.id for row in lane.sent)
             lane.give_back(kind())
         else:
             self._numbering.refused(lane.place, lane.numbers)

@@ -12,12 +12,14 @@ class Outcome:
     """What became of the rows of one wave; a row in none of the three is to be sent again.
 
     `acknowledged` are ids; `refused` says by id why the broker does not take that very record;
-    `closed` says by topic why it takes nothing now.
+    `closed` says by topic why it takes nothing now. `doubtful` rows were sent, now or before, and
+    may be on their topics although nobody said so.
     """
 
     acknowledged: set[int] = field(default_factory=set)
     refused: dict[int, str] = field(default_factory=dict)
     closed: dict[str, str] = field(default_factory=dict)
+    doubtful: set[int] = field(default_factory=set)
 
 
 class Delivery(Protocol):

@@ -235,6 +235,7 @@ class Relay:
         outcome.acknowledged |= last.acknowledged
         outcome.refused |= last.refused
         outcome.closed |= last.closed
+        outcome.doubtful |= last.doubtful
         return outcome
 
     async def _publish(self, session: LockSession, wave: Sequence[Row], last_id: int) -> Outcome:
@@ -279,6 +280,6 @@ class Relay:
             for row_id, reason in outcome.refused.items():
                 log.warning("relay.record_refused", row_id=row_id, reason=reason)
             async with session.use() as connection:
-                await parking.park(connection, aside, outcome.refused)
+                await parking.park(connection, aside, outcome.refused, outcome.doubtful)
             self._any_parked = True
         return {row.id for row in aside}

@@ -133,14 +133,24 @@ def told_headers(row: Row) -> bytes:
     return pack_headers([(name, new_id if name == "ce_id" else value) for name, value in headers])
 
 
-async def park(connection: Session, rows: Sequence[Row], refused: Mapping[int, str]) -> None:
+async def park(
+    connection: Session,
+    rows: Sequence[Row],
+    refused: Mapping[int, str],
+    doubtful: Collection[int] = (),
+) -> None:
     """Move rows aside in one transaction, and store the waiting answers that are due.
 
-    `refused` says for rows that the broker refused by themselves, why. The answers are rows of the
-    outbox like any other, and their final results come after them; where their topic is closed too
-    they are parked when they are fetched.
+    `refused` says for rows that the broker refused by themselves, why. Of `doubtful` ones nothing
+    is told: a final result that is on its topic already must not be followed by a waiting one. The
+    answers are rows of the outbox like any other, and their final results come after them; where
+    their topic is closed too they are parked when they are fetched.
     """
-    told = {row.id: value for row in rows if (value := told_value(row)) is not None}
+    told = {
+        row.id: value
+        for row in rows
+        if row.id not in doubtful and (value := told_value(row)) is not None
+    }
     async with connection.transaction():
         await connection.execute("SET LOCAL synchronous_commit = on")
         answers: dict[int, int] = {}

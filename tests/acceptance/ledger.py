@@ -183,7 +183,8 @@ class Ledger:
             outcomes.count("waiting") > 1
             or "waiting" in outcomes[outcomes.index(final["outcome"]) :]
         ):
-            yield f"{expected.id} was told {outcomes}"
+            told = [(value["outcome"], value["code"]) for value in answers.values]
+            yield f"{expected.id} was told {told}"
         for waiting in answers.of("waiting"):
             if waiting["code"] not in _allowed_waits(expected):
                 yield f"{expected.id} waits for {waiting['code']}"
@@ -192,8 +193,8 @@ class Ledger:
             yield f"{expected.id} has {further} further copies, was told {outcomes}"
         first = answers.values[0] if answers.of("waiting") else final
         for duplicate in answers.of("duplicate"):
-            told = {duplicate["http_status"], duplicate["code"], str(duplicate["body"])}
-            if told not in [
+            said = {duplicate["http_status"], duplicate["code"], str(duplicate["body"])}
+            if said not in [
                 {each["http_status"], each["code"], str(each["body"])} for each in (first, final)
             ]:
                 yield f"{expected.id}: a further copy was answered {duplicate}"

@@ -17,10 +17,12 @@ from tests.servers import Servers
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Where it is, and credentials that may do everything: ACME's key, and an operator's."""
+    """Where it is, and credentials that may do everything: ACME's own, and an operator's key."""
 
     url: str
     key: str
+    client_id: str
+    client_secret: str
     operator_key: str
 
 
@@ -44,7 +46,13 @@ async def _open(whole: AsyncExitStack, dsn: str) -> Served:
     operator = await trade.world.credential("acme", scopes=SCOPES, operator=True)
     app = trade.world.client._transport.app  # type: ignore[attr-defined]
     url = await whole.enter_async_context(_listening(app))
-    return Served(url, everything.api_key, operator.api_key)
+    return Served(
+        url,
+        everything.api_key,
+        everything.client_id,
+        everything.client_secret,
+        operator.api_key,
+    )
 
 
 @asynccontextmanager

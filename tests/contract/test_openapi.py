@@ -104,6 +104,15 @@ def test_every_answer_has_an_example_that_its_document_allows(document: dict[str
             assert fits or not names, f"{where} {status}: {json.dumps(example)}"
 
 
+def test_every_member_of_an_answers_example_is_described(document: dict[str, Any]) -> None:
+    """Else a generated client has no such member: so it was with a token."""
+    for where, status, answer in responses(document):
+        content = answer.get("content", {}).get("application/json", {})
+        schema = content.get("schema", {})
+        if schema.get("type") == "object":
+            assert set(content["example"]) <= set(schema["properties"]), f"{where} {status}"
+
+
 def test_create_documents_every_answer_it_gives(document: dict[str, Any]) -> None:
     answers = document["paths"]["/v1/order/create"]["post"]["responses"]
     assert set(answers) == {

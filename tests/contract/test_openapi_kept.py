@@ -21,8 +21,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from schemas.operations import OPERATIONS
-from tests.contract.served import Served, served
-from tests.servers import Servers
+from tests.contract.served import Served
 
 CHECKS = [
     not_a_server_error,
@@ -43,12 +42,6 @@ LABELS = sorted(
     }
     | {"POST /auth/token"}
 )
-
-
-@pytest.fixture(scope="module")
-def gateway(servers: Servers, postgres_dsn: str, template_database: str) -> Iterator[Served]:
-    with served(servers, postgres_dsn, template_database) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

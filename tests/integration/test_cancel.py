@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any, cast
 
 import pytest
 
+from services.domain.command import Command
+from services.domain.effects import Effects
+from services.domain.operations import table
+from services.domain.world import World
 from services.kit.database import transaction
 from tests.integration.hub import (
     BY_HAUL,
@@ -142,6 +149,9 @@ async def test_a_requested_order_is_canceled_at_its_destination(manual: Hub) -> 
         ("theirs", "done", None),
     ]
     assert sent(out) == [("haul", "cancel", "2"), ("haul", "theirs", "2")]
+    causes = "SELECT cause FROM outbox WHERE id = ANY($1::bigint[]) ORDER BY id"
+    rows = await manual.pool.fetch(causes, [each["id"] for each in out[:3]])
+    assert rows[0] != rows[1] == rows[2], "its refusal does not wait for the destination's topic"
     assert syncs(out)[1]["value"]["routing"]["origin_tenant_name"] == "ACME Fuels"
     assert told(await manual.drain()) == [("status", "refused", "order.canceled")]
     assert await manual.pool.fetchval("SELECT count(*) FROM requested_creates") == 0
@@ -235,7 +245,7 @@ async def test_a_forgotten_cancel_in_a_sleeping_lane_is_found_by_the_sweeper(wor
 
 async def test_a_cancel_of_a_number_nobody_gives_is_not_found_in_the_end(world: Hub) -> None:
     await world.process(world.cancel("A1", "cancel"))
-    await world.pool.execute("UPDATE intake_clock SET counted = counted + 901")
+    await world.pool.execute("UPDATE intake_clock SET counted = counted + 911")
     assert await world.lanes.end_overdue() == 1
     [_, last] = results(await world.outgoing())[-2:]
     assert last["body"] == {"detail": "Order not found for number: A1"}
@@ -299,11 +309,58 @@ async def test_a_gap_that_loses_its_order_keeps_one_that_comes_meanwhile(world: 
 async def test_race_a_a_cancel_waits_out_the_creation_of_its_order(world: Hub) -> None:
     """The order is written and not committed: the cancel acts on it and sleeps on no number."""
     async with held_open(world, world.create("A1", "create", drops=late_drops())) as commit:
-        task = started(world.process(world.cancel("A1", "cancel")))
+        task = asyncio.ensure_future(world.process(world.cancel("A1", "cancel")))
         await waits_for_a_lock(world, task)
         commit()
         out = await task
     assert told(out)[-2:] == [("create", "refused", "order.canceled"), ("cancel", "done", None)]
+    await in_order(world)
+
+
+@pytest.mark.parametrize(
+    ("first", "code"),
+    [("complete", "request.order_already_complete"), ("cancel", "request.order_canceled")],
+)
+async def test_of_a_cancel_and_a_complete_at_the_same_moment_the_first_counts(
+    world: Hub, first: str, code: str
+) -> None:
+    await world.process(world.create("A1", "create"))
+    records = [
+        world.status("A1", "complete", progress_status="complete", location=...),
+        world.cancel("A1", "cancel"),
+    ]
+    if first == "cancel":
+        records.reverse()
+    async with held_open(world, records[0]) as commit:
+        task = asyncio.ensure_future(world.process(records[1]))
+        await waits_for_a_lock(world, task)
+        commit()
+        out = await task
+    assert told(out)[-1][1:] == ("refused", code)
+    await in_order(world)
+
+
+async def test_a_cancel_that_fails_unforeseen_at_its_turn_leaves_the_order_as_it_was(
+    world: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guarantee 5: it costs nobody else anything; a second one does what the first should have."""
+    operation = table.TABLE["order.cancel"]
+
+    def decide(command: Command, known: World, now: datetime) -> Effects:
+        if command.lane is not None:
+            raise ZeroDivisionError
+        return operation.decide(command, known, now)
+
+    monkeypatch.setitem(
+        cast("dict[str, Any]", table.TABLE), "order.cancel", operation._replace(decide=decide)
+    )
+    await world.process(world.status("A1", "status"), world.cancel("A1", "cancel"))
+    await world.process(world.create("A1", "create", drops=late_drops()))
+    assert told(await world.drain()) == [("cancel", "failed", "system.error")]
+    await in_order(world, waiting=2)
+    out = await world.process(world.cancel("A1", "second"))
+    assert told(out) == [("create", "refused", "order.canceled"), ("second", "done", None)]
+    assert told(await world.drain()) == [("status", "refused", "order.canceled")]
     await in_order(world)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -21,6 +19,7 @@ from tests.integration.hub import (
     hub,
     late_drops,
     mapping,
+    mappings,
     order,
     results,
     syncs,
@@ -158,6 +157,38 @@ async def test_r050_the_components_of_a_blend_are_told_in_each_sides_words(world
         "Regular",
         "Diesel",
     ]
+
+
+async def test_k44_the_row_names_what_the_change_brings(world: Hub) -> None:
+    """A product that nothing of the order had named before it was accepted."""
+    await world.process(world.create("A1"))
+    diesel = {"site": {"source_id": "o-main", "tank_id": "2"}, "volume": 700}
+    await world.process(
+        propose(world, "A1", "1", drops=[{**diesel, "product": {"source_id": "o-dsl"}}])
+    )
+    out = await world.process(settle(world, "accept", "2", order={"origin_order_number": "A1"}))
+    row = results(out)[0]["body"]["order_row"]
+    assert [row[name]["product_ratios"] for name in row] == [
+        [{"name": "D dsl", "amount": 1, "volume": 700}],
+        [{"name": "O dsl", "amount": 1, "volume": 700}],
+        [{"name": "Diesel", "amount": 1, "volume": 700}],
+    ]
+
+
+async def test_r090_keys_of_another_system_are_kept_in_the_words_of_the_orders_own(
+    world: Hub,
+) -> None:
+    systems = [{"name": "dispatch", "primary": True}, {"name": "old"}]
+    await world.reference("tenant", {"slug": "acme", "name": "ACME Fuels", "systems": systems})
+    await world.reference("mapping", *mappings("acme", "old", "x"))
+    await world.process(world.create("A1"))
+    body = {"order": {"order_number": "A1"}, "supply_owner": {"source_id": "x-sup"}}
+    named = {"ce_originsystem": b"old"}
+    out = await world.process(
+        world.record("order.update", body, topic=TOPIC, headers=named, **BY_ACME)
+    )
+    assert results(out)[0]["body"]["order"]["supply_owner"]["source_id"] == "o-sup"
+    assert syncs(out)[0]["value"]["order"]["supply_owner"]["source_id"] == "d-sup"
 
 
 async def test_everything_in_one_batch_goes_as_it_would_one_by_one(world: Hub) -> None:
@@ -299,99 +330,33 @@ async def test_g6_a_change_of_another_pair_is_the_same_404(world: Hub) -> None:
     assert await states(world) == [("requested", None, False)]
 
 
-# -- two connections
-
-
-@asynccontextmanager
-async def held_open(world: Hub, *records: Record) -> AsyncIterator[Callable[[], None]]:
-    """A batch that is processed, and committed only when the returned function is called."""
-    processed, release = asyncio.Event(), asyncio.Event()
-
-    async def hold() -> None:
-        async with transaction(world.pool) as connection:
-            await world.pipeline.process(connection, records)
-            processed.set()
-            await release.wait()
-
-    task = asyncio.create_task(hold())
-    await processed.wait()
-    try:
-        yield release.set
-    finally:
-        release.set()
-        await task
-
-
-async def second(world: Hub, first: Record, late: Record) -> list[tuple[str, str, str | None]]:
-    """What the second command is told that came while the first one was not committed."""
-    async with held_open(world, first) as commit:
-        working = asyncio.create_task(world.process(late))
-        async with asyncio.timeout(10):
-            while not await world.pool.fetchval(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            ):
-                assert not working.done(), "it did not wait for the first"
-                await asyncio.sleep(0)
-        commit()
-        out = await working
-    own = late.headers[[name for name, _ in late.headers].index("ce_id")][1]
-    return [each for each in told(out) if own is not None and each[0] == own.decode()]
-
-
-async def test_of_two_accepts_at_once_one_applies_the_change(world: Hub) -> None:
-    await world.process(world.create("A1", "create"))
+async def test_an_acceptance_that_no_topic_takes_is_refused_and_the_change_stays(
+    world: Hub,
+) -> None:
+    """Protocol §2: the row tells the order three times more; a small command may cause it."""
+    drop = {"site": {"source_id": "o-main", "tank_id": "1"}, "volume": 1}
+    many = [{**drop, "product": {"source_id": "o-reg"}} for _ in range(8000)]
+    out = await world.process(world.create("A1", "create", drops=many))
+    assert told(out) == [("create", "done", None)]
     await world.process(propose(world, "A1", "1", note="a"))
     named = {"id": await change_id(world)}
-    late = await second(
-        world, settle(world, "accept", "2", **named), settle(world, "accept", "3", **named)
+    out = await world.process(settle(world, "accept", "2", **named))
+    assert told(out) == [("2", "refused", "request.order_too_large")]
+    assert await states(world) == [("requested", None, False)]
+    out = await world.process(settle(world, "reject", "3", **named))
+    assert told(out) == [("3", "done", None)]
+    await in_order(world)
+
+
+async def test_an_update_of_thousands_of_drops_does_not_hold_up_its_neighbours(world: Hub) -> None:
+    """Guarantee 5: it is decided well within the time a transaction may take."""
+    drop = {"site": {"source_id": "o-main", "tank_id": "1"}, "product": {"source_id": "o-reg"}}
+    many = [{**drop, "volume": 1 + at} for at in range(3000)]
+    await world.process(world.create("A1", "create", drops=many), world.create("A2"))
+    less = [{**drop, "volume": 2 + at} for at in range(3000)]
+    out = await world.process(
+        update(world, "A1", "1", drops=less), update(world, "A2", "2", po="P")
     )
-    assert late == [("3", "refused", "change.settled")]
-    assert await states(world) == [("synced", None, False)]
-    assert await world.pool.fetchval("SELECT origin_sequence FROM orders") == 1
-    await in_order(world)
-
-
-async def test_both_sides_accept_at_once_and_the_proposer_is_refused(world: Hub) -> None:
-    await world.process(world.create("A1", "create"))
-    await world.process(propose(world, "A1", "1", note="a"))
-    named = {"id": await change_id(world)}
-    late = await second(
-        world,
-        settle(world, "accept", "2", **named),
-        settle(world, "accept", "3", by=BY_ACME, **named),
-    )
-    assert late == [("3", "refused", "change.not_yours")]
-    await in_order(world)
-
-
-async def test_x04_an_accept_that_comes_with_an_update_sees_it(world: Hub) -> None:
-    await world.process(world.create("A1", "create"))
-    await world.process(propose(world, "A1", "1", po="P", by=BY_HAUL))
-    accepting = settle(world, "accept", "3", id=await change_id(world), by=BY_ACME)
-    late = await second(world, update(world, "A1", "2", note="a"), accepting)
-    assert late == [("3", "refused", "change.stale")]
-    assert await states(world) == [("requested", None, True)]
-    await in_order(world)
-
-
-async def test_of_two_proposals_at_once_the_second_supersedes_the_first(world: Hub) -> None:
-    await world.process(world.create("A1", "create"))
-    late = await second(
-        world,
-        propose(world, "A1", "1", note="a"),
-        propose(world, "A1", "2", note="b", by=BY_HAUL),
-    )
-    assert late == [("2", "done", None)]
-    assert [status for status, _, _ in await states(world)].count("requested") == 1
-    await in_order(world)
-
-
-async def test_x01_a_cancel_that_comes_with_an_accept_finds_it_settled(world: Hub) -> None:
-    await world.process(world.create("A1", "create"))
-    await world.process(propose(world, "A1", "1", note="a"))
-    accepting = settle(world, "accept", "3", id=await change_id(world))
-    late = await second(world, world.cancel("A1", "2"), accepting)
-    assert late == [("3", "refused", "change.settled")]
-    assert await states(world) == [("rejected", "order_closed", False)]
-    await in_order(world)
+    assert told(out) == [("1", "done", None), ("2", "done", None)]
+    [large, _] = syncs(out)
+    assert len(large["value"]["changes"]) == 3000

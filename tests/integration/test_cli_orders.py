@@ -72,6 +72,20 @@ async def test_orders_are_found_by_all_that_is_given(world: Hub, invoke: Invoke)
     assert await numbers(invoke, "--number", "H-9") == ["A1"]
 
 
+async def test_orders_whose_fate_is_settled_are_found_by_it(world: Hub, invoke: Invoke) -> None:
+    """R070-R072; an order whose create failed is in error like one whose receipt says so."""
+    await world.process(*(world.create(f"B{n}") for n in range(1, 4)))
+    await world.process(
+        world.cancel("B1", "cancel"),
+        world.receipt("B2", "rejected", "rejected"),
+        world.receipt("B3", "failed", "failed"),
+    )
+    await world.pool.execute("UPDATE orders SET delivery = 'failed' WHERE origin_number = 'A2'")
+    assert await numbers(invoke, "--status", "canceled") == ["B1"]
+    assert await numbers(invoke, "--status", "rejected") == ["B2"]
+    assert await numbers(invoke, "--status", "error") == ["B3", "A2"]
+
+
 async def test_an_order_that_is_unsent_is_not_called_synced(world: Hub, invoke: Invoke) -> None:
     """K40."""
     await world.process(world.record("order.create", order("A3"), origin="acme", partner="haul"))

@@ -15,9 +15,11 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from typer.testing import CliRunner, Result
 
 from schemas.topics import DEAD_LETTER, tenant_topics
+from services.cli import letters
 from services.cli.app import app
-from services.cli.logs_of_topics import logs_of
+from services.cli.logs_of_topics import Logs, logs_of
 from services.kit.kafka import cluster_id
+from services.kit.placement import LogEnds
 from services.kit.settings import load_settings
 from tests.integration.hub import hub
 
@@ -105,6 +107,19 @@ async def test_a_partition_count_that_differs_is_told_and_left_as_it_is(
         ("partitions", "5", "2")
     }
     assert len(mine) == len(tenant_topics(slug))
+
+
+async def test_an_empty_dead_letter_topic_is_an_empty_list(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = {TopicPartition(DEAD_LETTER, 0): LogEnds(0, 0)}
+
+    async def nothing(*_: object) -> Logs:
+        return Logs("cluster", empty)
+
+    monkeypatch.setattr(letters, "logs_of", nothing)
+    assert said(await invoke("dead-letters", "list", "--json")) == {"items": []}
+    assert (await invoke("dead-letters", "list")).exit_code == 0
 
 
 async def test_dead_letters_are_listed_newest_first_and_shown_as_they_are(

@@ -252,16 +252,16 @@ async def test_k28_what_is_wrong_is_named_by_field(
     assert (answer["detail"][0]["loc"], answer["detail"][0]["type"]) == (loc, kind)
 
 
-@pytest.mark.parametrize(
-    ("path", "scope"),
-    [
-        ("order/update", "order:update"),
-        ("order/change/create", "order:update"),
-        (ACCEPT, "order_change:accept"),
-        (REJECT, "order_change:reject"),
-        ("order/change/all", "order_change:read"),
-    ],
-)
+SCOPE_OF = {
+    "order/update": "order:update",
+    "order/change/create": "order:update",
+    ACCEPT: "order_change:accept",
+    REJECT: "order_change:reject",
+    "order/change/all": "order_change:read",
+}
+
+
+@pytest.mark.parametrize(("path", "scope"), SCOPE_OF.items())
 async def test_a_missing_scope_is_403_naming_it(trade: Trade, path: str, scope: str) -> None:
     poor = (await trade.world.credential("acme", scopes=("order:read",))).api_key
     status, body = await refused(trade, poor, path, NOTE, "haul")
@@ -270,14 +270,11 @@ async def test_a_missing_scope_is_403_naming_it(trade: Trade, path: str, scope: 
 
 
 async def test_no_such_pair_is_403(trade: Trade) -> None:
-    status, body = await refused(trade, trade.haul, "order/update", NOTE, "eve")
-    assert (status, body) == (
-        403,
-        {
-            "detail": "There is no pair of these tenants in this direction.",
-            "code": "request.no_such_pair",
-        },
-    )
+    told_ = {
+        "detail": "There is no pair of these tenants in this direction.",
+        "code": "request.no_such_pair",
+    }
+    assert await refused(trade, trade.haul, "order/update", NOTE, "eve") == (403, told_)
 
 
 # -- the list
@@ -388,3 +385,16 @@ async def test_k41_a_proposal_whose_record_is_not_acknowledged_yet_is_pending(tr
         "log": None,
         "order_change": None,
     }
+
+
+async def test_a5_each_side_sees_the_change_in_the_orders_timeline(trade: Trade) -> None:
+    order_id = await trade.ordered()
+    change_id = await proposed(trade)
+    await told(trade, trade.haul, ACCEPT, {"id": change_id}, "acme")
+    for key, kind in ((trade.acme, "change-proposed"), (trade.haul, "change-accepted")):
+        headers = {"X-API-Key": key}
+        seen = await trade.world.client.get(f"/v1/order/{order_id}/timeline", headers=headers)
+        lines = [line for line in seen.json()["items"] if line["kind"].startswith("change-")]
+        assert [(line["kind"], line["detail"]["change_id"]) for line in lines] == [
+            (kind, change_id)
+        ]

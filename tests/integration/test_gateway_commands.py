@@ -256,6 +256,80 @@ async def test_a_broker_that_is_away_is_503_with_retry_after(world: World, key: 
     assert list(response.json()) == ["detail"]
 
 
+async def test_k32_a_503_names_the_id_under_which_the_command_may_have_been_written(
+    world: World, key: str
+) -> None:
+    world.broker.away = True
+    made = (await world.create(key)).headers["idempotency-key"]
+    given = await world.create(key, Idempotency_Key="k-1")
+    assert (given.status_code, given.headers["idempotency-key"]) == (503, "k-1")
+    world.broker.away, world.broker.body = False, BODY
+    assert (await world.create(key, Idempotency_Key=made)).json() == BODY
+    assert world.broker.sent[0].id == made
+
+
+async def test_k32_a_known_key_is_answered_though_the_caller_does_not_wait(
+    world: World, key: str
+) -> None:
+    first = await world.create(key, Idempotency_Key="k-1", Prefer="wait=0")
+    assert first.json()["status"] == "pending"
+    await settle(world.pool, world.broker.sent[0], BODY)
+    again = await world.create(key, Idempotency_Key="k-1", Prefer="wait=0")
+    assert again.json() == BODY
+
+
+async def test_every_answer_about_reference_data_names_its_key(world: World) -> None:
+    made = await world.credential(scopes=["operations:write"], operator=True)
+    item = {"origin": "a", "destination": "b"}
+    for away, status in ((True, 503), (False, 200)):
+        world.broker.away = away
+        answer = await world.ask(
+            made.api_key, "reference/pairs", {"items": [item]}, Prefer="wait=0"
+        )
+        assert answer.status_code == status
+        key = answer.headers["idempotency-key"]
+        wrong = await world.ask(made.api_key, "reference/pairs", {}, Idempotency_Key="r-1")
+        assert (wrong.status_code, wrong.headers["idempotency-key"]) == (422, "r-1")
+    assert world.broker.sent[0].id == f"{key}/0"
+
+
+@pytest.mark.parametrize("given", ["key", "ключ"])
+async def test_k32_what_the_edge_refuses_names_the_key_as_it_was_given(
+    world: World, key: str, given: str
+) -> None:
+    world.broker.body = BODY
+    for body, status in ((b"{", 422), (ORDER, 200)):
+        answer = await world.client.post(
+            "/v1/order/create",
+            content=body if isinstance(body, bytes) else orjson.dumps(body),
+            headers=[
+                (b"X-API-Key", key.encode()),
+                (b"X-Dest-Tenant-Name", b"other"),
+                (b"Idempotency-Key", given.encode()),
+            ],
+        )
+        assert answer.status_code == status
+        told = [value for name, value in answer.headers.raw if name == b"idempotency-key"]
+        assert told == [given.encode()]
+
+
+async def test_r030_a_number_that_would_not_arrive_unchanged_makes_no_command(
+    world: World, key: str
+) -> None:
+    raw = orjson.dumps({**ORDER, "extra_data": {"n": 7}}).replace(b"7}", b"0.1234567890123456789}")
+    answer = await world.create(key, raw)
+    assert answer.status_code == 422
+    [entry] = answer.json()["detail"]
+    assert (entry["loc"], entry["type"]) == (["body", "extra_data", "n"], "number_altered")
+    assert world.broker.sent == []
+
+
+async def test_k32_a_key_that_cannot_be_used_is_not_repeated(world: World, key: str) -> None:
+    answer = await world.create(key, Idempotency_Key="k" * 9000)
+    assert answer.status_code == 422
+    assert len(answer.headers["idempotency-key"]) == 36
+
+
 async def test_a_listening_session_that_was_ended_comes_back(world: World, key: str) -> None:
     await world.pool.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from services.cli import examination
 from services.commands.intake_clock import count
 from services.kit.database import transaction
-from services.records import intake, numbers
+from services.records import intake
 from tests.integration.hub import Hub, hub, two_companies
 
 INPUT = [TopicPartition("crossroads.orders", number) for number in range(2)]
@@ -32,8 +32,8 @@ async def passed(world: Hub, seconds: float) -> None:
 
 
 async def counted(world: Hub) -> float:
-    async with transaction(world.pool) as connection:
-        return await numbers.counted(connection)
+    shown: float = await world.pool.fetchval("SELECT counted FROM intake_clock")
+    return shown
 
 
 async def test_the_clock_counts_only_while_every_partition_is_kept_up_with(world: Hub) -> None:
@@ -58,6 +58,22 @@ async def test_time_without_anybody_to_look_does_not_count(world: Hub) -> None:
     await passed(world, 3600)
     await count(world.pool, "c", [], {})
     assert await counted(world) <= intake.KEEPS_UP
+
+
+@pytest.mark.parametrize(("ago", "least"), [(1.9, 1.9), (3600, intake.KEEPS_UP)])
+async def test_k42_a_wait_counts_from_its_beginning_and_not_from_the_clocks_last_look(
+    world: Hub, ago: float, least: float
+) -> None:
+    await passed(world, ago)
+    before = await counted(world)
+    await world.process(world.status("N1", "1"))
+    await count(world.pool, "c", INPUT, dict.fromkeys(INPUT, 0.0))
+    waited = await world.pool.fetchval(
+        "SELECT counted - counted_from FROM intake_clock, lane_commands"
+    )
+    shown = await counted(world)
+    assert shown - before >= least
+    assert shown - waited - before >= least
 
 
 async def test_two_that_look_at_once_count_the_same_time_once(world: Hub) -> None:

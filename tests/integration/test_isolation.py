@@ -164,9 +164,6 @@ async def test_a_stranger_who_uses_their_key_makes_a_command_of_its_own(world: S
     assert (answer.status_code, secrets_in(answer.text)) == (404, [])
 
 
-@pytest.mark.xfail(
-    reason="orders are locked by id before their pair is looked at", raises=asyncpg.PostgresError
-)
 async def test_the_row_of_an_order_of_others_is_not_waited_for(world: Strangers) -> None:
     """Guarantee 6: a stranger's command neither takes the order's lock nor waits for it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 
 from services.commands.gauges import Gauges
@@ -150,10 +151,34 @@ async def test_what_cannot_be_read_is_one_dead_letter_and_its_neighbours_pass(
     failed = [each for each in results(out) if each["outcome"] == "failed"]
     if reason != "unknown-tenant" and asked["origin"] is not None:
         assert [each["code"] for each in failed] == [f"record.{reason}"]
+        [body] = [each["body"] for each in failed]
+        assert list(body) == ["detail"], "HTTP's shape, not a refusal's"
+        if reason == "too-large":
+            assert isinstance(body["detail"], str)
+        else:
+            assert [list(entry) for entry in body["detail"]] == [["loc", "msg", "type"]]
+            in_value = "value" in change
+            assert body["detail"][0]["loc"][0] == ("body" if in_value else "header")
     stored = await world.pool.fetchval(
         "SELECT count(*) FROM commands WHERE operation LIKE 'order%'"
     )
     assert stored == 2, "the id stays free"
+
+
+async def test_r030_a_number_that_would_be_another_one_for_the_destination_is_refused(
+    world: Hub,
+) -> None:
+    body = orjson.dumps(order("C2", extra_data={"n": [7]}))
+    sent = [body.replace(b"[7]", b"[7, 12345678901234567890123]"), body]
+    records = [
+        world.record("order.create", None, origin="acme", partner="haul", value=value)
+        for value in sent
+    ]
+    [refused, done] = results(await world.process(*records))
+    assert (refused["outcome"], refused["code"]) == ("refused", "request.invalid")
+    [entry] = refused["body"]["detail"]
+    assert entry["loc"] == ["body", "extra_data", "n", 1]
+    assert done["outcome"] == "done"
 
 
 async def test_a_refusal_is_data_and_names_every_error_at_once(world: Hub) -> None:

@@ -202,6 +202,40 @@ async def test_a_topic_that_refuses_while_it_is_there_is_asked_again_and_resumes
     assert ids(await read(kafka, there)) == ["other-1"]
 
 
+async def test_a_result_that_may_be_on_its_topic_already_is_not_said_to_wait(
+    fresh_database: str, kafka: str
+) -> None:
+    """The contract: a waiting result comes before the final one, never after it."""
+    results, there, cause = name("results"), name("sync"), a_cause()
+    await create_topics(kafka, results, there)
+
+    class Unheard(AtLeastOnce):
+        async def publish(self, rows: Sequence[Row]) -> Outcome:
+            outcome = await super().publish(rows)
+            mine = {row.id for row in rows if row.topic == results}
+            if mine and not unheard:
+                # Stored, and the answer did not come in time.
+                unheard.append(results)
+                outcome.acknowledged -= mine
+                outcome.closed[results] = "RequestTimedOutError"
+                outcome.doubtful |= mine
+            return outcome
+
+    unheard = list[str]()
+    await put(
+        fresh_database,
+        [
+            sync(there, "order-a", 1, cause),
+            final(results, "order-a", cause, told_before=False),
+        ],
+    )
+    async with running(Relay(fresh_database, Unheard({"bootstrap_servers": kafka}))):
+        await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 1"))
+        await emptied(fresh_database)
+    assert unheard == [results]
+    assert set(ids(await read(kafka, results))) == {f"final-{cause.hex()}"}
+
+
 async def test_dead_letters_go_out_though_their_neighbours_are_parked(
     fresh_database: str, kafka: str
 ) -> None:

@@ -39,6 +39,8 @@ from tests.integration.hub import (
 @pytest.fixture
 async def world(fresh_database: str) -> AsyncIterator[Hub]:
     async with trading(fresh_database) as opened:
+        # Looked at to the last: the clock runs by `kept_up` alone.
+        await opened.pool.execute("UPDATE intake_clock SET looked_at = now() + interval '1 hour'")
         yield opened
 
 

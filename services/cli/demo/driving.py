@@ -15,6 +15,7 @@ from services.cli.demo.stage import Stage
 from services.cli.demo.trips import Step, Trip
 
 _PATIENCE_SECONDS = 120.0
+_LOOKED_AT = 12
 _SHOWN = {
     "order.update-status": "statuses",
     "order.save-bol": "bills of lading",
@@ -51,6 +52,7 @@ async def drivers_are_heard(stage: Stage, calls: Calls) -> None:
     tell = stage.tell
     tell.act("The drivers of that day: statuses and papers, by Kafka and by HTTP")
     ready = [trip for trip in stage.day_trips if not trip.order.late]
+    held = [trip for trip in stage.day_trips if trip.order.late]
     steps = sum(len(trip.steps) for trip in ready)
     counts = Counter(step.operation for trip in stage.day_trips for step in trip.steps)
     tell.say(
@@ -61,15 +63,15 @@ async def drivers_are_heard(stage: Stage, calls: Calls) -> None:
     )
     with tell.progress("told to the orders' sender", steps) as advance:
         await stage.watch.until(
-            lambda: all_told(stage, ready),
-            "every step of a delivered order is told",
+            lambda: all_told(stage, ready) and _all_wait(stage, held),
+            "every step of a delivered order is told, and every other one waits",
             seconds=_PATIENCE_SECONDS,
             tick=lambda: advance(sum(stage.told(trip) for trip in ready)),
         )
     check_told(stage, ready, f"all {steps} of delivered orders were told")
     await _check_calls(stage, calls)
     await _check_pictures(stage, ready)
-    held = [trip for trip in stage.day_trips if trip.order.late]
+    await _check_trips(stage, ready)
     _check_held(stage, held)
 
 
@@ -87,6 +89,14 @@ def all_told(stage: Stage, trips: Iterable[Trip]) -> bool:
     """Whether every step of these ways was answered to its hauler and read by the other side."""
     stage.read_on()
     return all(stage.told(trip) == len(trip.steps) for trip in trips)
+
+
+def _all_wait(stage: Stage, trips: Iterable[Trip]) -> bool:
+    return all(
+        step.command_id in stage.haulers[trip.order.destination].waiting
+        for trip in trips
+        for step in trip.steps
+    )
 
 
 def _misread(stage: Stage, trip: Trip) -> list[str]:
@@ -139,6 +149,33 @@ async def _check_pictures(stage: Stage, trips: Sequence[Trip]) -> None:
         if sha256(answer.content).hexdigest() != photo["sha256"]:
             wrong.append(f"{photo['file_name']}: {answer.status_code}")
     stage.tell.check(f"the orders' sender has fetched all {len(photos)} pictures", not wrong)
+
+
+async def _check_trips(stage: Stage, trips: Sequence[Trip]) -> None:
+    """K26: an order stands at its newest status, also where an older one came after it."""
+    wrong = []
+    looked_at = sorted(trips, key=_ends_newest)[:_LOOKED_AT]
+    for trip in looked_at:
+        answer = await stage.upstream.client.post(
+            "/v1/order/get",
+            json={"order_number": trip.order.number},
+            headers={"X-API-Key": stage.keys[trip.order.destination]},
+        )
+        if (found := answer.json().get("trip_status")) != trip.newest:
+            wrong.append(f"{trip.order.number}: {found}, not {trip.newest}")
+    late = sum(not _ends_newest(trip) for trip in looked_at)
+    stage.tell.check(
+        f"order/get shows {len(looked_at)} of the trips where they are, {late} of them although an"
+        " older status came last",
+        not wrong,
+        _few(wrong),
+    )
+
+
+def _ends_newest(trip: Trip) -> bool:
+    """Whether the status that was told last is also the newest."""
+    said = [step for step in trip.steps if step.member == "status_update"]
+    return bool(said[-1].body["progress_status"] == trip.newest)
 
 
 async def _by_topic(stage: Stage, trip: Trip, steps: Sequence[Step]) -> None:

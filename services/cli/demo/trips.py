@@ -20,7 +20,7 @@ from services.cli.demo.picture import drawn_picture
 from services.cli.demo.trade import COMPANIES, ORIGIN, TERMINALS, Trade, Words, tenants
 from services.cli.demo.windows import exists
 
-TRIP_SHARE = 0.2
+TRIP_SHARE = 0.15
 HTTP_SHARE = 0.06
 EARLY_SHARE = 0.15
 PICTURE_SHARE = 0.1

@@ -159,9 +159,8 @@ def _refusal(command: Command, world: World, pair: Pair | None, now: datetime) -
     if errors:
         log = _log(command, pair, now, "refused", code=Code.INVALID, text=refusals.INVALID)
         return Effects(refusals.invalid(errors), logs=[log])
-    if command.partner is None:
-        return _refused(command, None, now, Code.NOT_ALLOWED, refusals.UNKNOWN_PARTNER)
     if pair is None:
+        # An unknown tenant and one without a pair are told the same: nobody learns who exists.
         return _refused(command, None, now, Code.NO_SUCH_PAIR, refusals.NO_SUCH_PAIR)
     number = command.body["origin_order_number"]
     if world.order_numbered(pair.origin.id, pair.destination.id, number) is not None:

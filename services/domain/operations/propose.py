@@ -6,7 +6,7 @@ from datetime import datetime
 
 from schemas.codes import Code
 from schemas.errors import ErrorEntry
-from services.domain import addressing, amendments, progress, proposals, status
+from services.domain import amendments, progress, proposals, status
 from services.domain.command import Command
 from services.domain.effects import Answer, Effects
 from services.domain.entries import entry, ignored, together
@@ -27,9 +27,7 @@ COMPLETE = "complete"
 
 def needs(command: Command, directory: Directory) -> Needs:
     """The order with its pending change, and every key in the words of either side."""
-    found = addressing.needs(command, directory, amendments.named(command.body))
-    found.changes = True
-    return found
+    return amendments.needs(command, directory)
 
 
 def problems(command: Command) -> list[ErrorEntry]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.codes import Code
 from schemas.errors import ErrorEntry
-from services.domain import addressing, amendments, progress, proposals, status, views
+from services.domain import amendments, progress, proposals, status, views
 from services.domain.amendments import Amendment
 from services.domain.command import Command
 from services.domain.effects import Answer, Effects, Event, Sync
@@ -32,9 +32,7 @@ Document = dict[str, Any]
 
 def needs(command: Command, directory: Directory) -> Needs:
     """The order with its pending change, and every key in the words of either side."""
-    found = addressing.needs(command, directory, amendments.named(command.body))
-    found.changes = True
-    return found
+    return amendments.needs(command, directory)
 
 
 def problems(command: Command) -> list[ErrorEntry]:

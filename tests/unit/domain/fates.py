@@ -13,6 +13,7 @@ from schemas.reading import read
 from services.domain.command import Command
 from services.domain.effects import Effects
 from services.domain.operations.table import TABLE
+from services.domain.tenants import Tenant
 from services.domain.world import OrderState, World
 from tests.unit.domain import trade
 from tests.unit.domain.trade import ACME, BETA, NOON
@@ -53,8 +54,14 @@ def said(operation: str, **members: Any) -> dict[str, Any]:
 def command(operation: str, *, by: Any = None, id_: str = "fate-1", **members: Any) -> Command:
     """A command of Beta's; a cancel is ACME's unless told otherwise."""
     caller = by or (ACME if operation == CANCEL else BETA)
+    return command_of(operation, said(operation, **members), caller, id_)
+
+
+def command_of(
+    operation: str, request: Any, caller: Tenant, id_: str = "fate-1", *, strict: bool = False
+) -> Command:
+    """A command of this body, whatever it says."""
     partner = BETA if caller is ACME else ACME
-    request = said(operation, **members)
     return Command(
         operation=operation,
         id=id_,
@@ -63,9 +70,9 @@ def command(operation: str, *, by: Any = None, id_: str = "fate-1", **members: A
         partner=partner,
         system_name=None,
         instance_name=None,
-        strict=False,
+        strict=strict,
         correlation_id="correlation-3",
-        reading=read(ADAPTERS[operation], request),
+        reading=read(ADAPTERS[operation], request, strict=strict),
         accepted_at=NOON,
         derive=trade.derivation(id_),
         raw=request,

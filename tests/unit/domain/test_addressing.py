@@ -149,7 +149,9 @@ def test_no_pair_in_either_direction_is_403() -> None:
 
 def test_k01_a_partner_nobody_knows_is_403_and_one_not_named_an_error_of_the_header() -> None:
     asked = command(STATUS, status(), partner=None, partner_name="Nobody")
-    assert told(take(asked, HERE)) == ("refused", 403, "request.not_allowed")
+    without = command(STATUS, status(), partner=GAMMA, partner_name="Gamma Oil")
+    assert told(take(asked, HERE)) == ("refused", 403, "request.no_such_pair")
+    assert take(asked, HERE).answer == take(without, HERE).answer
     asked = command(STATUS, status(), partner=None, partner_name=None)
     assert driver.errors(take(asked, HERE)) == [(["header", "x-dest-tenant-name"], "missing")]
 

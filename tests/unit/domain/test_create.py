@@ -308,10 +308,14 @@ def test_no_pair_in_this_direction_is_403_with_the_fixed_sentence() -> None:
     }
 
 
-def test_k01_a_partner_nobody_knows_is_403() -> None:
-    effects = decide(None, partner=None, partner_name="Nobody")
-    assert (effects.answer.http_status, effects.answer.code) == (403, "request.not_allowed")
-    assert "Nobody" not in effects.answer.body["detail"]
+def test_k01_a_partner_nobody_knows_is_told_what_one_without_a_pair_is_told() -> None:
+    """A stranger learns from no answer and from no log entry which tenants there are."""
+    unknown = decide(None, partner=None, partner_name="Nobody")
+    known = decide(None, caller=BETA, partner=ACME, partner_name="ACME Fuels")
+    assert unknown.answer == known.answer
+    assert unknown.answer.http_status == 403
+    [said], [of_known] = unknown.logs, known.logs
+    assert said["detail"] == of_known["detail"]
 
 
 def test_a_deactivated_tenants_commands_are_refused() -> None:

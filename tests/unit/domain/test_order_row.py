@@ -165,8 +165,12 @@ def test_k44_the_last_failure_is_told_on_its_side_and_in_the_hubs_row() -> None:
 
 def test_what_must_be_loaded_is_what_is_delivered_in_both_sides_words() -> None:
     here = world()
-    [need] = order_row.needs([found(here)], here.directory)
+    [need] = order_row.needs([found(here)], [], here.directory)
     assert (need.scope, need.towards, need.goids) == (trade.ERP, trade.TMS, {"product_REGULAR"})
     strange = replace(found(here), destination_id="9" * 24)
     unmapped = replace(found(here), master_document=None)
-    assert order_row.needs([strange, unmapped], here.directory) == []
+    assert order_row.needs([strange, unmapped], [], here.directory) == []
+    diesel = {"site": {"source_id": "o-main", "tank_id": "2"}, "volume": 1}
+    change = proposal(here, amend(drops=[diesel]))
+    [need] = order_row.needs([found(here)], [change], here.directory)
+    assert need.goids == {"product_REGULAR", "site_MAIN01"}

@@ -10,7 +10,7 @@ from services.domain import refusals
 
 FORBIDDEN = ("retry", "timed out", "temporarily unavailable", "internal server error",
              "too many requests")  # fmt: skip
-OTHERS = (refusals.UNKNOWN_PARTNER, refusals.INACTIVE, refusals.NOT_FOUND_ID)
+OTHERS = (refusals.INACTIVE, refusals.NOT_FOUND_ID)
 
 
 @pytest.mark.parametrize("text", [*refusals.TEXTS.values(), *OTHERS])

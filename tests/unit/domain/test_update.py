@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.codes import Code
 from services.domain import differences, refusals
+from services.domain.operations.table import TABLE
 from services.domain.tenants import Pair
 from services.domain.world import MasterData
 from tests.unit.domain import trade
@@ -242,6 +243,45 @@ def test_what_was_sent_keeps_its_ids_although_the_mapping_is_gone() -> None:
     effects = say(here, UPDATE, amend(drops=[loaded(8000)]))
     assert told(effects) == ("done", 200, None)
     assert effects.syncs[0].members["order"]["drops"][0]["site"]["source_id"] == "d-main"
+
+
+@pytest.mark.parametrize(("by", "system"), [(ACME, "ERP"), (BETA, "TMS")])
+def test_a_side_that_names_its_own_system_is_still_on_its_own_words(by: Any, system: str) -> None:
+    here = world(pair=BOTH_APPLY, data=MasterData(RECORDS, []))
+    prefix = {ACME.id: "o", BETA.id: "d"}[by.id]
+    drop = {"site": {"source_id": f"{prefix}-main", "tank_id": "1"}, "volume": 8000}
+    effects = take(command(UPDATE, amend(drops=[drop]), by=by, system_name=system), here)
+    assert told(effects) == ("done", 200, None), effects.answer.body
+
+
+def test_r090_what_is_named_in_another_system_is_kept_in_the_orders_own() -> None:
+    data = trade.master(*trade.words(ACME, "Old ERP", "x"))
+    here = world(data=data)
+    drop = {
+        "site": {"source_id": "x-main", "tank_id": "2"},
+        "product": {"source_id": "x-dsl"},
+        "volume": 5,
+        "loads": [{"terminals": [{"source_id": "x-north"}]}],
+    }
+    request = amend(supply_owner={"source_id": "x-sup"}, drops=[drop])
+    made = command(UPDATE, request, system_name="Old ERP")
+    assert {need.towards for need in TABLE[UPDATE].needs(made, here.directory).further} == {
+        trade.ERP
+    }
+    order = take(made, here).answer.body["order"]
+    [kept] = order["drops"]
+    said = [order["supply_owner"], kept["site"], kept["product"], kept["loads"][0]["terminal"]]
+    assert [each["source_id"] for each in said] == ["o-sup", "o-main", "o-dsl", "o-north"]
+    assert kept["site"]["tank_id"] == "2"
+
+
+def test_what_the_orders_own_system_has_no_mapping_of_is_refused() -> None:
+    known = [each for each in ORIGIN_WORDS if each.source_id != "o-dsl"]
+    old = trade.words(ACME, "Old ERP", "x")
+    here = world(data=MasterData(RECORDS, [*known, *old, *DESTINATION_WORDS]))
+    drop = {"site": {"source_id": "x-main", "tank_id": "2"}, "product": {"source_id": "x-dsl"}}
+    made = command(UPDATE, amend(drops=[{**drop, "volume": 5}]), system_name="Old ERP")
+    assert errors(take(made, here)) == [(["body", "drops", 0, "product"], "unmapped")]
 
 
 @pytest.mark.parametrize(

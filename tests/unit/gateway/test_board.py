@@ -96,6 +96,36 @@ async def test_a_database_that_was_away_is_asked_again() -> None:
         assert await board.wait(wanted("a"), 10) == FOUND
 
 
+async def test_k32_who_does_not_wait_is_told_the_answer_that_is_there() -> None:
+    answers = Answers()
+    answers.there[wanted("a")] = FOUND
+    async with running(answers) as board:
+        assert await board.wait(wanted("a"), 0) == FOUND
+        assert await board.wait(wanted("b"), 0) is None
+        assert len(board) == 0
+
+
+async def test_who_does_not_wait_is_let_go_by_a_database_that_is_away_and_by_the_end() -> None:
+    answers = Answers()
+    answers.away = 1
+    async with running(answers) as board:
+        assert await board.wait(wanted("a"), 0) is None
+    begun = asyncio.Event()
+
+    async def never(_: Sequence[Wanted]) -> list[tuple[Wanted, TellableAnswer]]:
+        begun.set()
+        await asyncio.Event().wait()
+        return []
+
+    board, stopping = AnswerBoard(never), asyncio.Event()
+    task = asyncio.create_task(board.run(stopping))
+    waiting = asyncio.create_task(board.wait(wanted("a"), 0))
+    await begun.wait()
+    stopping.set()
+    assert await waiting is None
+    await task
+
+
 async def test_when_the_process_stops_everybody_is_let_go() -> None:
     answers = Answers()
     board = AnswerBoard(answers.look)

@@ -24,6 +24,10 @@ from services.gateway.openapi import to_openapi_30
             {"anyOf": [{"type": "string"}, {"type": "integer"}]},
             {"anyOf": [{"type": "string"}, {"type": "integer"}]},
         ),
+        (
+            {"anyOf": [{"type": "string", "enum": ["a", "b"]}, {"type": "null"}]},
+            {"type": "string", "enum": ["a", "b", None], "nullable": True},
+        ),
         ({"const": "order"}, {"enum": ["order"]}),
         (
             {"type": "integer", "exclusiveMinimum": 0, "maximum": 9},

@@ -134,6 +134,20 @@ def test_what_is_beyond_a_limit_says_which_and_where_k31(
     assert ".".join(map(str, path)) in error.detail
 
 
+def test_k28_every_field_with_a_forbidden_character_is_named() -> None:
+    error = refused(
+        b'{"a": "\\u0000", "b": {"c\\u0000": 1, "d\\u0000": 1}, "e": [1, "\\ud800"], "f": NaN}'
+    )
+    assert (error.reason, error.path) == ("characters", ("a",))
+    assert [path for path, _ in error.in_body] == [("body", "a"), ("body", "b"), ("body", "e", 1)]
+    assert [detail.split()[0] for _, detail in error.in_body] == ["a", "b", "e.1"]
+
+
+def test_of_very_many_faults_a_thousand_are_named() -> None:
+    error = refused(b"[" + b",".join([b'"\\u0000"'] * 5000) + b"]")
+    assert len(error.in_body) == 1000
+
+
 @pytest.mark.parametrize(
     ("raw", "value"),
     [

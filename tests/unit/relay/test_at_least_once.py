@@ -162,6 +162,31 @@ async def test_a_lost_connection_says_nothing_of_the_rows() -> None:
     one._wire = Lost(fine, {"topic"})
     outcome = await one.publish([row(1)])
     assert (outcome.acknowledged, outcome.refused, outcome.closed) == (set(), {}, {})
+    assert outcome.doubtful == {1}
+
+
+async def test_what_was_sent_and_not_answered_is_doubtful_until_it_is_acknowledged() -> None:
+    """Who parks a result that may be on its topic already must not tell that it waits."""
+    kinds = iter([kafka_errors.RequestTimedOutError, kafka_errors.NoError])
+
+    def by_topic(topic: str, _: list[bytes]) -> Any:
+        return next(kinds) if topic == "slow" else kafka_errors.NoError
+
+    one, _ = delivery(by_topic, "slow", "open")
+    outcome = await one.publish([row(1, topic="slow"), row(2, topic="open")])
+    assert (set(outcome.closed), outcome.doubtful) == ({"slow"}, {1})
+    outcome = await one.publish([row(1, topic="slow")])
+    assert (outcome.acknowledged, outcome.doubtful) == ({1}, set())
+
+
+async def test_what_the_broker_said_it_does_not_have_is_not_doubtful() -> None:
+    def by_topic(topic: str, _: list[bytes]) -> Any:
+        forbidden = topic == "shut"
+        return kafka_errors.TopicAuthorizationFailedError if forbidden else kafka_errors.NoError
+
+    one, _ = delivery(by_topic, "shut", "open")
+    outcome = await one.publish([row(1, topic="shut"), row(2, topic="open")])
+    assert (set(outcome.closed), outcome.doubtful) == ({"shut"}, set())
 
 
 async def test_without_a_connection_the_broker_is_away() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.errors import ErrorEntry
 from schemas.orders import CREATE_ORDER
 from schemas.reading import MAX_ERRORS, in_document_order, read
 from schemas.reference import UPSERT_TENANT
@@ -248,6 +249,9 @@ def test_beyond_a_thousand_errors_the_rest_is_counted(body: dict[str, Any]) -> N
         "type": "too_many_errors",
     }
     assert (reading.value, reading.wellformed) == (None, {})
+    header: ErrorEntry = {"loc": ["header", "x"], "msg": "", "type": ""}
+    joined = in_document_order(body, [*reading.errors, header])
+    assert (joined[0], joined[-1]) == (header, reading.errors[-1])
 
 
 def test_any_number_of_unknown_members_is_no_error(body: dict[str, Any]) -> None:
