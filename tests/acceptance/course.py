@@ -6,6 +6,7 @@ ends `done` or `refused` with a code, and causes records for either side, in thi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +44,17 @@ class Said:
     to: str
     body: Body
     reads: Reads = None
+
+    @property
+    def value(self) -> bytes:
+        """What is sent."""
+        return json.dumps(self.body, ensure_ascii=False).encode()
+
+    @property
+    def key(self) -> bytes:
+        """The number of its order."""
+        named = self.body.get("order", self.body)
+        return str(named.get("order_number") or named["origin_order_number"]).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,11 @@ class Course:
     def other(self, tenant: str) -> str:
         """The other side."""
         return self.destination if tenant == self.origin else self.origin
+
+    def create(self) -> Said:
+        """The create, as one thing that is said."""
+        body = json.loads(self.order.body)
+        return Said(self.create_id, "order.create", self.origin, self.destination, body)
 
     def take(self, said: Said) -> None:
         """A command arrives; K42: it is decided, or waits behind what waits."""

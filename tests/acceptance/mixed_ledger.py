@@ -49,6 +49,7 @@ class MixedLedger(Ledger):
         self.at_once: set[str] = set()
         self.told_to: dict[tuple[str, str], list[Seen]] = defaultdict(list)
         self._number_of: dict[str, str] = {}
+        self._by_http: set[str] = set()
 
     def follow(self, course: Course, *, at_once: bool = False) -> None:
         """A course whose commands will be sent."""
@@ -56,9 +57,11 @@ class MixedLedger(Ledger):
         if at_once:
             self.at_once.add(course.order.number)
 
-    def expect_said(self, course: Course, said: Said) -> None:
+    def expect_said(self, course: Course, said: Said, *, by_http: bool) -> None:
         """A command of a course, when it is sent; its end is the model's to say."""
         self._expect(course, said.id, WAITS)
+        if by_http:
+            self._by_http.add(said.id)
 
     def expect_create(self, course: Course) -> None:
         """The create of a course, when it is sent."""
@@ -154,11 +157,20 @@ class MixedLedger(Ledger):
                 yield f"{said.id} ended {self._ended(said.id)} and told {dict(told[said.id])}"
         for side in (course.origin, course.destination):
             places = [seen.header("ce_causationid") for seen in self.told_to[number, side]]
-            for by in (course.origin, course.destination):
-                for topic in ("progress", "changes"):
-                    sent = [s.id for s in course.said if (s.by, TOPICS[s.operation]) == (by, topic)]
-                    if (order := _firsts(places, sent)) != sorted(order):
-                        yield f"{number}: {side} was told {places}, sent were {sent}"
+            for sent in self._queues(course):
+                if (order := _firsts(places, sent)) != sorted(order):
+                    yield f"{number}: {side} was told {places}, sent were {sent}"
+
+    def _queues(self, course: Course) -> Iterator[list[str]]:
+        """What was sent on one topic under one key, in its order; but what overtakes."""
+        for by in (course.origin, course.destination):
+            for topic in ("progress", "changes"):
+                yield [
+                    said.id
+                    for said in course.said
+                    if (said.by, TOPICS[said.operation]) == (by, topic)
+                    and said.id not in self._by_http
+                ]
 
     def _possible(self, course: Course, said: Said) -> list[Count]:
         if self._ended(said.id)[0] != "done":

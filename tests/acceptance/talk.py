@@ -33,8 +33,8 @@ TALK = {
     "order.save-bol": 2,
     "order.save-drop": 2,
     "order.save-bol-image": 1,
-    "order.update": 4,
-    "change.propose": 4,
+    "order.update": 3,
+    "change.propose": 7,
     "change.accept": 4,
     "change.reject": 2,
     "order.receipt": 1,
@@ -92,6 +92,11 @@ class Talk:
             body = {"order": {"order_number": course.order.number}, **body}
         id_ = f"say-{course.order.number}-{number:04}-{operation.rpartition('.')[2]}"
         return Said(id_, operation, by, course.other(by), {**body, **more}, reads)
+
+    def complete(self, course: Course) -> Said:
+        """The destination says that the order is done."""
+        said = {"progress_status": "complete", "location": None}
+        return self.say(course, "order.update-status", course.destination, **said)
 
     def _side(self, tenant: str) -> str:
         return "o" if tenant == self.companies.origin else "d"

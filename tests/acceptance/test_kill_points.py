@@ -19,10 +19,12 @@ import pytest
 
 from tests.acceptance.brokers import APACHE, TANSU, on_each
 from tests.acceptance.kill_points import Scene, own_broker, scene, warm_process
+from tests.acceptance.kill_points_mixed import tell_mixed
 from tests.acceptance.kill_points_progress import tell_progress
 from tests.acceptance.kill_points_steps import (
     CHAPTERS,
     FAULTS,
+    MIXED_CHAPTERS,
     PROGRESS_CHAPTERS,
     Point,
     points_of,
@@ -33,7 +35,8 @@ pytestmark = on_each()
 
 # One on Apache Kafka: starting a second one takes as long as it saves.
 SCENES = {TANSU: 3, APACHE: 1}
-DRAWN_OF_EACH = 2
+# Of each chapter and fault.
+DRAWN = {chapter: 1 if chapter in MIXED_CHAPTERS else 2 for chapter in CHAPTERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ async def told(teller: Scene, chapter: str, point: Point | None = None) -> list[
     """A story with a fault at a point of this chapter; its steps, None if it was not met."""
     if chapter in PROGRESS_CHAPTERS:
         return await tell_progress(teller, chapter, point)
+    if chapter in MIXED_CHAPTERS:
+        return await tell_mixed(teller, chapter, point)
     return await teller.tell(chapter, point)
 
 
@@ -141,7 +146,7 @@ async def test_points_drawn_by_a_seed_lose_and_double_nothing(grounds: Grounds) 
             for fault in FAULTS
             for point in rng.sample(
                 [each for each in points if (each.chapter, each.fault) == (chapter, fault)],
-                DRAWN_OF_EACH,
+                DRAWN[chapter],
             )
         ]
         commits = [each for each in points if each.label.startswith("COMMIT")]

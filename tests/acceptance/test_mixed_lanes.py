@@ -1,130 +1,14 @@
-"""All that two companies can say of an order, mixed, while every service is killed in turn."""
-
-from __future__ import annotations
-
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+"""Many orders of which everything is said, while every service is killed; long."""
 
 import pytest
 
 from tests.acceptance.brokers import on_each
-from tests.acceptance.course import Course, Said
-from tests.acceptance.mixed import Mixed, mixed
+from tests.acceptance.mixed_whole import VICTIMS, whole
 from tests.acceptance.stack import Stack
-from tests.acceptance.talk import TALK
 
-pytestmark = [pytest.mark.timeout(900), on_each()]
-VICTIMS = ("order-intake", "status-update", "change-acceptance", "relay", "gateway")
-LATE = 1
-SENDERS = 24
-# An order in three is told of before it is there, one in two waits for a mapping.
-EARLY_SHARE, LATE_SHARE = 0.35, 0.5
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.long, on_each()]
+REPLICAS = {"order_intake": 2, "change_acceptance": 2}
 
 
-async def all_of(courses: Iterable[Course], work: Callable[[Course], Awaitable[None]]) -> None:
-    """Do it for every course, several side by side."""
-    left = iter(courses)
-
-    async def some() -> None:
-        for course in left:
-            await work(course)
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(SENDERS):
-            group.create_task(some())
-
-
-def early(running: Mixed, course: Course) -> list[Said]:
-    """What is said before the order is there: a few words, now and then a cancel among them."""
-    rng = running.talk.rng
-    if rng.random() > EARLY_SHARE:
-        return []
-    said = running.talk.draw(course, rng.randrange(1, 4))
-    if rng.random() < 0.25:
-        said.insert(rng.randrange(len(said)), running.talk.say(course, "order.cancel"))
-    return said
-
-
-def ends(running: Mixed, course: Course) -> list[Said]:
-    """How the order ends, if it does: complete, canceled, or both, by either side."""
-    drawn = running.talk.rng.random()
-    cancel = running.talk.say(course, "order.cancel")
-    complete = running.talk.say(
-        course, "order.update-status", course.destination, progress_status="complete", location=None
-    )
-    if drawn < 0.3:
-        return [complete]
-    if drawn < 0.6:
-        return [cancel]
-    return [complete, cancel] if drawn < 0.75 else []
-
-
-def decision(running: Mixed, course: Course) -> list[Said]:
-    """What its destination decides of an order that asks for it; mostly it accepts (X06)."""
-    if not course.manual:
-        return []
-    verb = running.talk.rng.choices(("accept", "reject"), (5, 1))[0]
-    return [running.talk.say(course, f"order.request-{verb}")]
-
-
-async def whole(stack: Stack, *, orders: int, words: int, seed: int) -> None:
-    """X05, X06, X08, K42: said before, behind and after a gap; what is decided, and then the end.
-
-    Half of the orders are said word by word, and the model knows all that must come; of the others
-    everything is said at once while the gap is closed.
-    """
-    async with mixed(stack, seed) as running:
-        talk, rng = running.talk, running.talk.rng
-        drawn = [
-            talk.course(late=LATE if rng.random() < LATE_SHARE else None, back=rng.random() < 0.4)
-            for _ in range(orders)
-        ]
-        in_turn, at_once = drawn[: orders // 2], drawn[orders // 2 :]
-        for course in drawn:
-            running.ledger.follow(course, at_once=course in at_once)
-
-        async def before(course: Course) -> None:
-            await running.in_turn(course, [*early(running, course), None])
-            behind = talk.draw(course, words)
-            if rng.random() < 0.15:
-                behind.insert(rng.randrange(words), talk.say(course, "order.cancel"))
-            await running.in_turn(course, behind)
-
-        async def after(course: Course) -> None:
-            if course.order.number in running.ledger.at_once:
-                said = [*talk.draw(course, words), *decision(running, course)]
-                said += ends(running, course)
-                rng.shuffle(said)
-                await running.at_once(course, said)
-            else:
-                asked = [*decision(running, course), *talk.draw(course, words)]
-                if rng.random() < 0.5:
-                    asked.reverse()
-                await running.in_turn(course, [*asked, *ends(running, course)])
-                await running.in_turn(course, talk.draw(course, 3, TALK))
-
-        every = max(8, orders * words // 8)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(running.kill_each(("relay", "order-intake"), running.heard_of, every))
-            group.create_task(all_of(in_turn, before))
-            group.create_task(all_of(at_once, running.begin_at_once))
-        for course in in_turn:
-            course.opened()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(running.kill_each(VICTIMS, running.heard_of, every))
-            group.create_task(running.map_late(LATE))
-            group.create_task(all_of([*at_once, *in_turn], after))
-        await all_of(at_once, running.decided)
-        await running.judge()
-        running.tell("mixed")
-
-
-async def test_forty_orders_said_everything_of_end_as_the_documents_say(stack: Stack) -> None:
-    await whole(stack, orders=40, words=4, seed=41)
-
-
-@pytest.mark.long
-async def test_six_hundred_orders_said_everything_of_end_as_the_documents_say(
-    stack: Stack,
-) -> None:
-    await whole(stack, orders=600, words=7, seed=42)
+async def test_six_hundred_orders_end_as_the_documents_say(stack: Stack) -> None:
+    await whole(stack, orders=600, words=7, seed=42, killed_behind=VICTIMS)
