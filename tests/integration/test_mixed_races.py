@@ -7,9 +7,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+import orjson
+import psutil
 import pytest
 
+from schemas.topics import ORDERS
 from services.kit.cloudevents import Record
+from services.kit.settings import Settings
 from tests.integration.gateway_world import gateway
 from tests.integration.gateway_world import trading as over_http
 from tests.integration.hub import (
@@ -27,10 +31,13 @@ from tests.integration.hub import (
     trading,
     waits_for_a_lock,
 )
+from tests.integration.test_gateway_process import key, ready, running
+from tests.integration.test_gateway_whole import records
 
 CHANGES = "crossroads.changes"
 # More than a lane gives to one turn.
 FULL = 250
+VANISHING = 30
 
 
 @pytest.fixture
@@ -267,3 +274,52 @@ async def test_a_caller_that_left_has_its_command_done_and_nothing_waits_for_it(
         assert (again.status_code, again.json()["status"]) == (200, "synced")
         assert await trade.pipe.pool.fetchval("SELECT count(*) FROM orders") == 1
         await all_well(trade.pipe)
+
+
+async def test_callers_that_vanish_leave_their_commands_and_no_connection(
+    fresh_database: str, kafka: str
+) -> None:
+    """Of the real process: every command is on the topic, and nothing is held for the callers."""
+    settings = Settings(database_url=fresh_database, kafka_bootstrap_servers=kafka)
+    headers = {**await key(fresh_database), "Prefer": "wait=60"}
+    async with (
+        records(settings, ORDERS) as topic,
+        running(fresh_database, kafka) as process,
+        process.client() as client,
+    ):
+        await ready(client)
+        found = psutil.Process(process.process.pid)
+
+        def callers() -> int:
+            held = found.net_connections("tcp4")
+            return sum(
+                each.laddr.port == process.port and each.status != psutil.CONN_LISTEN
+                for each in held
+            )
+
+        before = callers()
+        writers = []
+        for at in range(VANISHING):
+            _, writer = await asyncio.open_connection("127.0.0.1", process.port)
+            writer.write(_request(headers, orjson.dumps(order(f"A{at}"))))
+            writers.append(writer)
+        async with asyncio.timeout(20):
+            there = {(await topic.getone()).key for _ in range(VANISHING)}
+        assert there == {f"A{at}".encode() for at in range(VANISHING)}
+        assert callers() == before + VANISHING
+        for writer in writers:
+            writer.transport.abort()
+        async with asyncio.timeout(20):
+            while callers() > before:
+                await asyncio.sleep(0.01)
+        assert (await client.get("/readyz")).status_code == 200
+
+
+def _request(headers: Mapping[str, str], body: bytes) -> bytes:
+    lines = [
+        "POST /v1/order/create HTTP/1.1",
+        "Host: gateway",
+        f"Content-Length: {len(body)}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
