@@ -1,8 +1,9 @@
 """One story of orders, told again and again while a process fails at one step of it after another.
 
-Two companies on a database and a broker of the test's own servers; order-intake, status-update and
-the relay are the real processes, forked from a warm one and led through proxies that count what
-they say. The chapters of progress stand in kill_points_progress.py.
+Two companies on a database and a broker of the test's own servers; the workers and the relay are
+the real processes, forked from a warm one and led through proxies that count what they say. The
+chapters of progress stand in kill_points_progress.py, those of changes and of orders whose fate is
+settled in kill_points_mixed.py.
 """
 
 import contextlib
@@ -38,14 +39,18 @@ from tests.acceptance.kill_points_steps import (
     TurnSteps,
 )
 from tests.acceptance.kill_points_wire import BEFORE, Doors, Watch, leave_group
-from tests.acceptance.ledger import Expected, Ledger
+from tests.acceptance.ledger import Expected
+from tests.acceptance.mixed_ledger import MixedLedger
 from tests.acceptance.stack import eventually, lives, until
+from tests.acceptance.talk import Talk
 from tests.acceptance.wire import Headers, command_headers, partitions_of, reading
 from tests.acceptance.words import Companies, Order, Upsert
 from tests.integration.hub import Hub, hub
 from tests.servers import APACHE_SETTINGS
 
-INTAKE, STATUS, RELAY = SERVICES = ("order-intake", "status-update", "relay")
+INTAKE, STATUS, CHANGE, RELAY = SERVICES = (
+    "order-intake", "status-update", "change-acceptance", "relay"
+)  # fmt: skip
 SECONDS = 40.0
 
 
@@ -59,7 +64,8 @@ class Scene:
     doors: dict[str, Doors]
     hub: Hub
     companies: Companies
-    ledger: Ledger
+    talk: Talk
+    ledger: MixedLedger
     producer: AIOKafkaProducer
     seed: int
     deployment: str
@@ -297,8 +303,8 @@ async def scene(
     dsn: str, kafka: str, home: Path, zygote: subprocess.Popen[str], seed: int
 ) -> AsyncIterator[Scene]:
     """Two new companies, all their reference data in force, order-intake and the relay at work."""
-    companies = Companies(seed)
-    ledger = Ledger(companies)
+    companies = Companies(seed, both_ways=True)
+    talk, ledger = Talk(companies), MixedLedger(companies)
     await _topics(kafka, [*ledger.topics, "crossroads.results.operator"])
     async with contextlib.AsyncExitStack() as stack:
         own = await stack.enter_async_context(hub(dsn))
@@ -314,7 +320,7 @@ async def scene(
         stack.push_async_callback(producer.stop)
         deployment = f"kp-{companies.tag}"
         found = Scene(
-            kafka, home, zygote, doors, own, companies, ledger, producer, seed, deployment
+            kafka, home, zygote, doors, own, companies, talk, ledger, producer, seed, deployment
         )
         await stack.enter_async_context(reading(kafka, ledger.topics, ledger.take))
         stack.push_async_callback(_ended, found)

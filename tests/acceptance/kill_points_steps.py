@@ -8,7 +8,8 @@ BATCH, LANE_TURN, RELAY_ROUND = ORDER_CHAPTERS = ("batch", "lane turn", "relay r
 PROGRESS, PROGRESS_TURN, TAKE_OVER = PROGRESS_CHAPTERS = (
     "progress batch", "progress turn", "take-over"
 )  # fmt: skip
-CHAPTERS = (*ORDER_CHAPTERS, *PROGRESS_CHAPTERS)
+CHANGES, SETTLING = MIXED_CHAPTERS = ("batch of changes", "settling")
+CHAPTERS = (*ORDER_CHAPTERS, *PROGRESS_CHAPTERS, *MIXED_CHAPTERS)
 KILLED, CUT = FAULTS = ("killed", "cut off")
 
 
@@ -102,7 +103,7 @@ class TurnSteps:
 
 
 class TakeOverSteps:
-    """A batch whose order takes over what waits for its number, and the turn that follows."""
+    """A batch that lets what waits in lanes go on, or ends it, and the turn that follows."""
 
     def __init__(self, tag: str) -> None:
         self._batch, self._turn = BatchSteps(tag), TurnSteps()

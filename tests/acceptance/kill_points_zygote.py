@@ -10,13 +10,15 @@ import signal
 import sys
 from typing import Any
 
+from services.change_acceptance import app as change_acceptance
 from services.kit.process import run
 from services.kit.settings import load_settings
 from services.order_intake import app as order_intake
 from services.relay import app as relay
 from services.status_update import app as status_update
 
-SERVICES = {app.SERVICE: app.build for app in (order_intake, status_update, relay)}
+APPS = (order_intake, status_update, change_acceptance, relay)
+SERVICES = {app.SERVICE: app.build for app in APPS}
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ class Expected:
     order: Order | None = None
     late: bool = False
     step: Step | None = None
+    # For what it may wait, where that is not as with an order or a step.
+    waits: frozenset[str] | None = None
 
 
 @dataclass(slots=True)
@@ -59,7 +61,7 @@ class Ledger:
         self._wrong: list[str] = []
         self._pending: set[str] = set()
         origin, destination = companies.origin, companies.destination
-        self.inputs = (
+        self.inputs: tuple[str, ...] = (
             "crossroads.orders",
             f"crossroads.orders.{origin}",
             f"crossroads.progress.{destination}",
@@ -127,6 +129,10 @@ class Ledger:
         wrong += self._check_dead()
         assert not wrong, f"{len(wrong)} things are wrong: " + "\n".join(wrong[:25])
 
+    def ends(self, expected: Expected) -> Collection[tuple[str, str | None]]:
+        """The outcomes and codes with which a command may end."""
+        return [(expected.outcome, expected.code)]
+
     def _take_input(self, seen: Seen) -> None:
         if seen.key in self.broken:
             self.broken_positions[seen.position] = seen.key or b""
@@ -168,8 +174,10 @@ class Ledger:
             yield f"{expected.id} has {len(finals)} final results"
             return
         final = finals[0]
-        if (final["outcome"], final["code"]) != (expected.outcome, expected.code):
-            yield f"{expected.id} ended {final['outcome']} {final['code']} {final['body']}"
+        ends = self.ends(expected)
+        if (final["outcome"], final["code"]) not in ends:
+            ended = f"{final['outcome']} {final['code']} {final['body']}"
+            yield f"{expected.id} ended {ended}, not {sorted(ends, key=str)}"
         outcomes = [value["outcome"] for value in answers.values]
         if (
             outcomes.count("waiting") > 1
@@ -178,10 +186,7 @@ class Ledger:
             told = [(value["outcome"], value["code"]) for value in answers.values]
             yield f"{expected.id} was told {told}"
         for waiting in answers.of("waiting"):
-            allowed = {"mapping.gap"} if expected.late else {"delivery.parked"}
-            if expected.step is not None:
-                allowed |= {"lane.order_unknown", "lane.behind"}
-            if waiting["code"] not in allowed:
+            if waiting["code"] not in _allowed_waits(expected):
                 yield f"{expected.id} waits for {waiting['code']}"
         further = len(self.copies[expected.id]) - 1
         if outcomes.count("duplicate") != further:
@@ -252,6 +257,14 @@ class Ledger:
                 yield f"the dead letters of {position} differ"
             if letters[0].header("x-dead-letter-reason") != self.broken[key]:
                 yield f"{key!r} is dead of {letters[0].header('x-dead-letter-reason')}"
+
+
+def _allowed_waits(expected: Expected) -> frozenset[str]:
+    if expected.waits is not None:
+        return expected.waits
+    if expected.step is not None:
+        return frozenset({"delivery.parked", "lane.order_unknown", "lane.behind"})
+    return frozenset({"mapping.gap" if expected.late else "delivery.parked"})
 
 
 def _source(seen: Seen) -> tuple[str, int, int]:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.acceptance.brokers import APACHE, TANSU, on, on_each
+from tests.acceptance.mixed_whole import whole
 from tests.acceptance.stack import Stack
 from tests.acceptance.storm import CREATE, storm
 
@@ -36,6 +37,14 @@ async def test_each_kind_of_process_killed_once_loses_and_doubles_nothing(stack:
         await running.under_load(kills, orders=600)
         await running.judge()
         running.tell("kill -9 of each kind of process")
+
+
+@on_each()
+async def test_whatever_is_said_of_thirty_orders_under_kills_ends_as_the_documents_say(
+    stack: Stack,
+) -> None:
+    """All operations from both sides on three topics and over HTTP, behind a gap that closes."""
+    await whole(stack, orders=30, words=4, seed=41)
 
 
 @on_each(long_on=APACHE)

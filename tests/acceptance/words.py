@@ -56,10 +56,14 @@ class Step:
 
 
 class Companies:
-    """An origin and a destination that no other test has, and the draw of all they do."""
+    """An origin and a destination that no other test has, and the draw of all they do.
 
-    def __init__(self, seed: int) -> None:
+    With `both_ways` the destination sends orders, too, which the origin accepts by hand (X06).
+    """
+
+    def __init__(self, seed: int, *, both_ways: bool = False) -> None:
         self.tag = secrets.token_hex(4)
+        self.both_ways = both_ways
         self.rng = random.Random(seed)
         self.origin = f"o-{self.tag}"
         self.destination = f"d-{self.tag}"
@@ -80,17 +84,25 @@ class Companies:
             self._upsert("record", {"goid": goid, "entity": "terminal", "name": f"Late {number}"}),
             self._mapping(self.destination, "d", "terminal", f"late-{number}", goid),
         ]
+        if self.both_ways:
+            items.append(self._mapping(self.origin, "o", "terminal", f"late-{number}", goid))
         self.rng.shuffle(items)
         return items
 
-    def order(self, *, late: int | None = None) -> Order:
-        """One order of one or two drops; with `late` it waits for the keys of that number."""
+    def order(self, *, late: int | None = None, back: bool = False) -> Order:
+        """One order of one or two drops; with `late` it waits for the keys of that number.
+
+        With `back` the destination sends it to the origin.
+        """
         self._orders += 1
         number = f"{self.tag}-{self._orders:05}"
-        drops = [self._drop() for _ in range(self.rng.choice((1, 1, 2)))]
+        drops = [self._drop(back=back) for _ in range(self.rng.choice((1, 1, 2)))]
         if late is not None:
             said, wanted = drops[0]
-            if self.rng.random() < 0.5:
+            if back:
+                said["loads"] = [{"terminal": {"goid": self._late_terminal(late)}}]
+                wanted["loads"] = [[f"o-late-{late}", None]]
+            elif self.rng.random() < 0.5:
                 said["site"]["source_id"] = f"o-late-{late}"
                 wanted["site"] = ["d-A", wanted["site"][1]]
             else:
@@ -167,31 +179,36 @@ class Companies:
         """Another command that gives an order's number again (K36)."""
         return Order(order.number, f"{order.command_id}-again", order.body, [])
 
-    def _drop(self) -> tuple[Body, Body]:
+    def _drop(self, *, back: bool) -> tuple[Body, Body]:
+        mine, theirs = ("d", "o") if back else ("o", "d")
         rng = self.rng
         site, tank = rng.choice(list(SITES)), rng.choice(list(TANKS))
         product, volume = TANKS[tank], rng.randrange(500, 9000)
-        key: Body = {"source_id": f"o-{site}"}
+        key: Body = {"source_id": f"{mine}-{site}"}
         said: Body = {"site": key, "volume": volume, "loads": []}
         way = rng.choice(("tank_id", "product_source_id", "product"))
         if way == "tank_id":
-            key["tank_id"] = tank
+            key["tank_id"] = tank_id(mine, tank)
         elif way == "product_source_id":
-            key["product_source_id"] = f"o-{product}"
+            key["product_source_id"] = f"{mine}-{product}"
         else:
-            said["product"] = {"source_id": f"o-{product}"}
-        wanted: Body = {"site": [f"d-{site}", f"T{tank}"], "volume": volume, "loads": []}
-        wanted["product"] = f"d-{product}" if way == "product" else None
+            said["product"] = {"source_id": f"{mine}-{product}"}
+        wanted: Body = {
+            "site": [f"{theirs}-{site}", tank_id(theirs, tank)],
+            "volume": volume,
+            "loads": [],
+        }
+        wanted["product"] = f"{theirs}-{product}" if way == "product" else None
         if rng.random() < 0.6:
             terminal, supplier = rng.choice(list(TERMINALS)), rng.choice(list(SUPPLIERS))
             said["loads"] = [
                 {
-                    "terminal": {"source_id": f"o-{terminal}"},
-                    "supplier": {"source_id": f"o-{supplier}"},
+                    "terminal": {"source_id": f"{mine}-{terminal}"},
+                    "supplier": {"source_id": f"{mine}-{supplier}"},
                     "price_type": "rack",
                 }
             ]
-            wanted["loads"] = [[f"d-{terminal}", f"d-{supplier}"]]
+            wanted["loads"] = [[f"{theirs}-{terminal}", f"{theirs}-{supplier}"]]
         return said, wanted
 
     def _late_terminal(self, number: int) -> str:
@@ -202,6 +219,9 @@ class Companies:
             body = {"slug": slug, "name": f"Company {slug}", "systems": [{"name": system}]}
             yield self._upsert("tenant", body)
         yield self._upsert("pair", {"origin": self.origin, "destination": self.destination})
+        if self.both_ways:
+            back = {"origin": self.destination, "destination": self.origin, "acceptance": "manual"}
+            yield self._upsert("pair", back)
 
     def _records(self) -> Iterator[Upsert]:
         for entity, words in (
@@ -243,7 +263,7 @@ class Companies:
             site = goid.removeprefix("site_ACCEP")
             body["tanks"] = [
                 {
-                    "tank_id": tank if side == "o" else f"T{tank}",
+                    "tank_id": tank_id(side, tank),
                     "product_source_id": f"{side}-{product}",
                     "tank_goid": tank_goid(site, tank),
                 }
@@ -255,6 +275,11 @@ class Companies:
         self._upserts += 1
         key = str(body.get("slug") or body.get("goid") or body.get("origin"))
         return Upsert(f"upsert-{self.tag}-{self._upserts:05}", kind, key, body)
+
+
+def tank_id(side: str, tank: str) -> str:
+    """What the origin ("o") or the destination ("d") calls a tank."""
+    return tank if side == "o" else f"T{tank}"
 
 
 def tank_goid(site: str, tank: str) -> str:
