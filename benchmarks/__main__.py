@@ -10,11 +10,15 @@ import time
 from typing import Any
 
 from benchmarks import spring
+from benchmarks.callers import callers, room_for
+from benchmarks.changes import Changes, ChangeSides, change_sides
 from benchmarks.figures import Run, median, ratios, told
 from benchmarks.fill import Filled, gets
 from benchmarks.fill import fill as fill_tables
 from benchmarks.latency import latency
+from benchmarks.listing import listing
 from benchmarks.memory import long_run, resident
+from benchmarks.operations import operations
 from benchmarks.orders import messages
 from benchmarks.over_http import over_http
 from benchmarks.pictures import pictures
@@ -38,7 +42,10 @@ from services.local.archives import unavailable
 from tests.acceptance.words import Companies
 
 PEERS = ("plain", "spring")
-PARTS = ("throughput", "latency", "http", "progress", "pictures")
+PARTS = (
+    *("throughput", "latency", "http", "progress", "pictures"),
+    *("changes", "operations", "callers"),
+)
 # The plain service needs no more to show its pace.
 PLAIN_SHARE = 5
 WARM_SHARE = 2
@@ -127,6 +134,27 @@ class Bench:
             size=int(asked.picture_mib * 1024 * 1024), at_once=asked.pictures,
         )  # fmt: skip
 
+    async def changes(self, sides: ChangeSides) -> dict[str, Any]:
+        """Updates, and proposals that are accepted."""
+        asked = self._asked
+        return await Changes(self._stack, self._companies, self._hub, sides).measure(
+            commands=asked.orders, rounds=asked.rounds, rate=asked.rate, seconds=asked.seconds
+        )
+
+    async def operations(self) -> dict[str, Any]:
+        """Each operation over HTTP, one call at a time."""
+        return await operations(self._stack, self._companies, self._hub, calls=self._asked.calls)
+
+    async def callers(self) -> dict[str, Any]:
+        """Many callers who wait at once."""
+        return await callers(self._stack, self._hub, self._companies, count=self._asked.callers)
+
+    async def listing(self, sides: ChangeSides) -> dict[str, Any]:
+        """The list of changes among many."""
+        count = self._asked.listed
+        say(f"listing: fills the tables with {count:,} orders and as many changes")
+        return await listing(self._stack, self._companies, self._hub, sides, count=count)
+
     async def memory(self) -> dict[int, dict[str, float]]:
         """Before, and as the long run goes."""
         said = "memory: so many more orders pass the hub: "
@@ -185,15 +213,21 @@ async def measure(stack: BenchStack, asked: argparse.Namespace) -> dict[str, Any
                     start = {"plain": plain, "spring": java}[name](stack, companies, counted)
                     running.append(await meanwhile.enter_async_context(start))
                 found["throughput"] = await bench.throughput(limit, running)
-        if "latency" in asked.parts:
-            found["latency_ms"] = await bench.latency(limit)
-        if "http" in asked.parts:
-            found["http"] = await bench.http()
-        if "progress" in asked.parts:
-            said = await enter(tail(stack.kafka, f"crossroads.sync.{companies.origin}"))
-            found["progress"] = await bench.progress(progress(stack, companies, said))
-        if "pictures" in asked.parts:
-            found["pictures"] = await bench.pictures()
+        said = await enter(tail(stack.kafka, f"crossroads.sync.{companies.origin}"))
+        sides = change_sides(stack, companies, hub_side, said)
+        for part, measured in {
+            "latency": lambda: bench.latency(limit),
+            "http": bench.http,
+            "progress": lambda: bench.progress(progress(stack, companies, said)),
+            "pictures": bench.pictures,
+            "changes": lambda: bench.changes(sides),
+            "operations": bench.operations,
+            "callers": bench.callers,
+        }.items():
+            if part in asked.parts:
+                found["latency_ms" if part == "latency" else part] = await measured()
+        if asked.listed:
+            found["listing"] = await bench.listing(sides)
         if asked.scale:
             found["scale"] = await bench.scale()
         if asked.memory_orders:
@@ -220,6 +254,9 @@ def _asked() -> argparse.Namespace:
     add("--connections", type=int, default=32, help="HTTP requests at a time")
     add("--pictures", type=int, default=32, help="pictures over HTTP at once; at most 32")
     add("--picture-mib", type=float, default=5, help="their size in MiB; at most 10")
+    add("--calls", type=int, default=200, help="HTTP calls of each operation")
+    add("--callers", type=int, default=10_000, help="callers who wait at once; at most 12,000")
+    add("--listed", type=int, default=0, help="changes of so many orders, filled by COPY, listed")
     add("--memory-orders", type=int, default=0, help="a long run; memory is told on the way")
     add("--scale", type=int, default=0, help="a table of so many orders, filled by COPY")
     add("--intakes", type=int, default=1, help="order-intake processes")
@@ -228,7 +265,8 @@ def _asked() -> argparse.Namespace:
     add("--seed", type=int, default=1)
     add("--json", action="store_true", help="the figures as one object")
     asked = parser.parse_args()
-    asked.parts = asked.only or ([] if asked.memory_orders or asked.scale else list(PARTS))
+    alone = asked.memory_orders or asked.scale or asked.listed
+    asked.parts = asked.only or ([] if alone else list(PARTS))
     asked.left_out = {}
     if asked.broker is None:
         why = unavailable()
@@ -251,6 +289,8 @@ def main() -> None:
         say(f"left out: {what}: {why}")
     if "spring" in asked.peers and "throughput" in asked.parts:
         spring.build()
+    if "callers" in asked.parts:
+        room_for(asked.callers)
     began = time.monotonic()
     with bench_stack(asked.broker, intakes=asked.intakes) as stack:
         found = asyncio.run(measure(stack, asked))

@@ -1,6 +1,6 @@
 """The figures in words, each beside what it was compared to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -8,20 +8,9 @@ def tell(found: Mapping[str, Any]) -> None:
     """Print what was measured."""
     broker = {"kafka": "Apache Kafka", "tansu": "the embedded broker"}[found["broker"]]
     print(f"on {broker}, order-intake processes: {found['intakes']}")
-    if "throughput" in found:
-        _throughput(found["throughput"])
-    if "latency_ms" in found:
-        _latency(found["latency_ms"])
-    if "http" in found:
-        _http(found["http"])
-    if "progress" in found:
-        _progress(found["progress"])
-    if "pictures" in found:
-        _pictures(found["pictures"])
-    if "memory_mb" in found:
-        _memory(found["memory_mb"])
-    if "scale" in found:
-        _scale(found["scale"])
+    for name, part in _PARTS.items():
+        if name in found:
+            part(found[name])
     for what, why in found["left_out"].items():
         print(f"left out: {what}: {why}")
 
@@ -102,6 +91,71 @@ def _pictures(found: Mapping[str, Any]) -> None:
             )
 
 
+def _changes(found: Mapping[str, Any]) -> None:
+    print(
+        f"changes, topic to topic, {found['orders']:,} orders a round, the median round (each order"
+        " created, updated, and changed by a proposal that is accepted):"
+    )
+    for name, run in found["median"].items():
+        rates = found["rates"][name]
+        spread = f"({min(rates):,.0f} to {max(rates):,.0f})"
+        beside = f"beside create {_ratio(found['to_create'][name])}" if name != "create" else ""
+        print(f"  {name:15}{run['records_per_second']:7,.0f} a second {spread:20} {beside}")
+    print("CPU, µs an order:")
+    for name, run in found["median"].items():
+        print(f"  {name:15} {_cpu(run['cpu_us_per_record'])}")
+    print(f"accepted to readable at {found['rate']:g} a second, ms:")
+    for name, of in found["latency_ms"].items():
+        print(
+            f"  {name:15} p50 {of['p50']:6.1f}   p99 {of['p99']:6.1f}   worst {of['worst']:6.1f}"
+            f"   beside create p50 {of['ratio_p50']:5.2f}   p99 {of['ratio_p99']:5.2f}"
+        )
+
+
+def _listing(found: Mapping[str, Any]) -> None:
+    print(
+        f"order/change/all among changes of {found['orders']:,} orders (filled in"
+        f" {found['fill_seconds']:.0f} s, {found['database_gigabytes']:.1f} GB), beside one change;"
+        " ms:"
+    )
+    for name, of in found["filters"].items():
+        one, many = of["empty"], of["filled"]
+        print(
+            f"  {name:29} {many['rows']:5,} rows   p50 {many['p50']:7.1f}   p99 {many['p99']:7.1f}"
+            f"   before {one['rows']} rows, p50 {one['p50']:5.1f}, p99 {one['p99']:5.1f}"
+        )
+
+
+def _operations(found: Mapping[str, Any]) -> None:
+    print(f"HTTP, one call at a time with the default wait, {found['calls']:,} of each, ms:")
+    for name, of in found["hub"].items():
+        pending = f"   {of['pending']} pending" if of["pending"] else ""
+        print(f"  {name:15} {_spread(of)}{pending}")
+    print(f"  {'plain insert':15} {_spread(found['plain'])}")
+
+
+def _spread(of: Mapping[str, float]) -> str:
+    return f"p50 {of['p50']:6.1f}   p99 {of['p99']:6.1f}   worst {of['worst']:6.1f}"
+
+
+def _callers(found: Mapping[str, Any]) -> None:
+    print(
+        f"{found['callers']:,} callers who wait at once; resident MB of the gateway, and of a plain"
+        " service that only holds them:"
+    )
+    for name in ("hub", "plain"):
+        of = found[name]
+        answered = ", ".join(f"{count:,} {word}" for word, count in of["answered"].items())
+        print(
+            f"  {name:6} before {of['before_mb']:6.1f}   most {of['most_mb']:6.1f}   after"
+            f" {of['after_mb']:6.1f}   {of['kb_each']:5.1f} KB each, {of['at_once']:,} at once"
+        )
+        print(
+            f"         all there after {of['gathered_seconds']:.1f} s, all answered"
+            f" {of['answered_seconds']:.1f} s later: {answered}"
+        )
+
+
 def _scale(found: Mapping[str, Any]) -> None:
     print(
         f"among {found['orders']:,} orders (filled in {found['fill_seconds']:.0f} s,"
@@ -131,3 +185,18 @@ def _ratio(of: Mapping[str, float]) -> str:
 def _cpu(used: Mapping[str, float]) -> str:
     each = ", ".join(f"{name} {us:.0f}" for name, us in used.items())
     return f"{each}; sum {sum(used.values()):.0f}"
+
+
+_PARTS: dict[str, Callable[[Any], None]] = {
+    "throughput": _throughput,
+    "latency_ms": _latency,
+    "http": _http,
+    "progress": _progress,
+    "pictures": _pictures,
+    "changes": _changes,
+    "operations": _operations,
+    "callers": _callers,
+    "listing": _listing,
+    "memory_mb": _memory,
+    "scale": _scale,
+}

@@ -16,7 +16,10 @@ from tests.acceptance.words import Companies
 # The hub's own default: a frozen process that is thawed within it keeps its partitions.
 SESSION_SECONDS = 30
 # Of the hub; what else the stack starts serves all sides.
-SERVICES = ("order-intake", "status-update", "relay", "gateway", "reference-data")
+SERVICES = (
+    *("order-intake", "status-update", "change-acceptance", "relay", "gateway"),
+    "reference-data",
+)
 SERVERS = ("postgres", "broker")
 
 

@@ -5,6 +5,7 @@
 FastAPI and asyncpg on uvicorn, one process, loopback. No Kafka, no mapping, no idempotency.
 """
 
+import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator
@@ -43,6 +44,7 @@ def application(dsn: str) -> FastAPI:
             yield
 
     app = FastAPI(lifespan=lifespan)
+    released = asyncio.Event()
 
     @app.post("/orders")
     async def create(order: CreateOrder, request: Request) -> dict[str, int | str]:
@@ -52,6 +54,22 @@ def application(dsn: str) -> FastAPI:
             "status": "stored",
             "id": await request.app.state.pool.fetchval(INSERT, number, document),
         }
+
+    @app.post("/waiting")
+    async def wait(order: CreateOrder) -> dict[str, str]:
+        # The least one can hold: the caller, and its order as it was read.
+        await released.wait()
+        return {"status": "released", "number": order["origin_order_number"]}
+
+    @app.post("/release")
+    async def release() -> dict[str, str]:
+        released.set()
+        return {"status": "released"}
+
+    @app.post("/hold")
+    async def hold() -> dict[str, str]:
+        released.clear()
+        return {"status": "held"}
 
     @app.post("/pictures")
     async def keep(request: Request) -> dict[str, int | str]:

@@ -78,9 +78,19 @@ def test_the_demo_checks_its_whole_story_exits_0_and_leaves_nothing_running(home
     # One command is done and told to nobody: the same `complete` again.
     assert summary["told"] == sum(operations[name]["done"] for name in said) - 1
     assert summary["told"] > 100
+    # Done, or refused as it must be: what is not yours, stale, or was canceled while it waited.
+    dealt = {
+        **{"order.update": (4, 0), "change.propose": (3, 0), "change.reject": (2, 0)},
+        **{"change.accept": (1, 2), "order.receipt": (3, 0), "order.cancel": (3, 0)},
+        **{"order.request-accept": (1, 0), "order.request-reject": (1, 0)},
+    }
+    assert dealt == {n: (operations[n]["done"], operations[n]["refused"]) for n in dealt}
+    assert operations["order.create"]["refused"] == 3
     assert "Nørdhaul Spedition" in told
     assert "lane.order_unknown" in told
     assert "GET /v1/order/" in told
+    for words in ("409 change.stale", "request.manual_acceptance", "NH-88001", "superseded"):
+        assert words in told
     assert left_running(home) == []
 
 

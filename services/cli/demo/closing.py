@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from services.cli.audit import take
 from services.cli.demo.broken import BrokenRecord
@@ -16,6 +17,10 @@ from services.domain.accounting import problems, report
 from services.kit.settings import load_settings
 
 _PATIENCE_SECONDS = 60.0
+_DEALT = (
+    *("order.update", "change.propose", "change.accept", "change.reject", "order.cancel"),
+    *("order.receipt", "order.request-accept", "order.request-reject"),
+)
 _SAID = ("order.update-status", "order.save-bol", "order.save-drop", "order.save-bol-image")
 
 
@@ -96,6 +101,7 @@ async def nothing_lost_or_repeated(stage: Stage) -> None:
     )
     _check_orders(stage, told_failed)
     _check_ways(stage, steps)
+    _check_dealt(stage)
     books = (stage.deliveries, stage.ways, stage.answers, *stage.haulers.values())
     wrong = [sentence for book in books for sentence in book.wrong]
     repeats = sum(book.repeats for book in books)
@@ -157,6 +163,29 @@ def _check_ways(stage: Stage, steps: set[str]) -> None:
     )
 
 
+def _check_dealt(stage: Stage) -> None:
+    """Changes, acceptances, receipts and cancels: each answered, and told to whom it concerns."""
+    found = {
+        command: (slug, seen.document["operation"], seen.document["outcome"])
+        for slug in (ORIGIN, *stage.haulers)
+        for command, seen in stage.answers_of(slug).final.items()
+        if seen.document["operation"] in _DEALT or command in stage.dealt
+    }
+    stage.tell.check(
+        f"{len(stage.dealt)} commands changed, settled or canceled single orders: one final answer"
+        " each, as it was told above",
+        found == stage.dealt,
+        f"{sorted(found.items() ^ stage.dealt.items())[:5]}",
+    )
+    told = stage.deliveries.others.keys() | stage.ways.others.keys()
+    stage.tell.check(
+        f"the {len(told)} records of it were read above; of what was canceled before it was sent"
+        " there is none",
+        told == stage.heard,
+        f"{sorted(told ^ stage.heard)[:5]}",
+    )
+
+
 def _heard(stage: Stage, outcome: str) -> set[str]:
     """What haulers said of orders, and heard this final outcome of; not the mappings they sent."""
     return {
@@ -207,11 +236,29 @@ async def the_accounting(stage: Stage) -> None:
         (counted, waits) == (said, 0) and len(said) == len(_SAID),
         f"The topics have {said}, the books {counted}, {waits} waiting",
     )
+    _agrees_on_dealings(stage, told["operations"])
     tell.check(
         f"{told['dead_letters']} dead letters, {told['duplicates']} duplicates",
         (told["dead_letters"], told["duplicates"]) == (len(stage.broken), len(stage.day.repeats)),
     )
     stage.summary["audit"] = told
+
+
+def _agrees_on_dealings(stage: Stage, books: Mapping[str, Mapping[str, int]]) -> None:
+    """The audit has of each operation what was counted on the topics, and nothing that waits."""
+    counted = Counter((op, outcome) for _, op, outcome in stage.dealt.values() if op in _DEALT)
+    columns = ("done", "refused", "waiting", "failed")
+    wrong = {
+        name: {column: books.get(name, {}).get(column, 0) for column in columns}
+        for name in _DEALT
+        if any(books.get(name, {}).get(c, 0) != counted[name, c] for c in columns)
+    }
+    stage.tell.check(
+        f"of changes, acceptances, receipts and cancels {counted.total()} are in the books, none"
+        " waits",
+        not wrong,
+        f"{wrong} instead of {counted}",
+    )
 
 
 def _outcomes(stage: Stage, operation: str) -> tuple[int, int]:

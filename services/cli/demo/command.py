@@ -1,6 +1,7 @@
 """`crossroads demo`: the command."""
 
 import asyncio
+import logging
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -34,6 +35,8 @@ def demo(
 
     teller = Teller(_forgiving(sys.stderr if as_json else sys.stdout))
     teller.overhear()
+    # Its clients try again by themselves; while processes are killed they report each attempt.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     options = DemoOptions(seed=seed, orders=orders, keep=keep, data=data)
     told = asyncio.run(perform(options, teller))
     if told is None:

@@ -185,7 +185,7 @@ async def _by_topic(stage: Stage, trip: Trip, steps: Sequence[Step]) -> None:
 async def _by_http(stage: Stage, trip: Trip) -> list[httpx.Response]:
     """One after the other: what is acknowledged first comes first."""
     key = stage.keys[trip.order.destination]
-    return [await stage.upstream.http_step(step, key) for step in trip.steps]
+    return [await stage.upstream.http_step(step, key, patient=False) for step in trip.steps]
 
 
 def _few(wrong: Sequence[str]) -> str:

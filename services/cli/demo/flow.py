@@ -78,7 +78,11 @@ async def _send(stage: Stage, records: Sequence[DayOrder | BrokenRecord]) -> Req
     return [
         asyncio.create_task(
             stage.upstream.http_order(
-                order.body, stage.key, destination=order.destination, command_id=order.command_id
+                order.body,
+                stage.key,
+                destination=order.destination,
+                command_id=order.command_id,
+                patient=False,
             )
         )
         for order in over_http

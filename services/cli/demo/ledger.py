@@ -11,6 +11,12 @@ from collections.abc import Iterable
 from services.cli.demo.reading import Seen, Watch
 
 FINAL = ("done", "refused", "failed")
+CREATED = "crossroads.order.created.v1"
+# What a driver's statuses and papers are told as.
+WAYS = frozenset(
+    f"crossroads.order.{said}.v1"
+    for said in ("status-updated", "bol-saved", "drop-saved", "bol-photo-saved")
+)
 
 
 class Book:
@@ -82,42 +88,69 @@ class Answers(Book):
         return {c for c, seen in self.final.items() if seen.document["outcome"] == outcome}
 
 
-class Deliveries(Book):
-    """The sync records of the destinations, by (destination's slug, the origin's number)."""
+class Syncs(Book):
+    """Sync records, whoever they are for: each order's in sequence, under its id.
+
+    `others` are those that the book is not about, by (receiver's slug, the command that caused it,
+    type).
+    """
 
     def __init__(self, watch: Watch, slugs: Iterable[str]) -> None:
         super().__init__(watch, *(f"crossroads.sync.{slug}" for slug in slugs))
+        self._last: dict[tuple[str, str], int] = {}
+        self.others: dict[tuple[str, str, str], Seen] = {}
+
+    def _take(self, seen: Seen) -> None:
+        order_id, cause = seen.document["order_id"], seen.named["ce_causationid"]
+        sequence = seen.document["sequence"]
+        due = self._last.get((seen.topic, order_id), 0) + 1
+        self._last[seen.topic, order_id] = sequence
+        if (seen.named.get("ce_sequence"), sequence) != (str(due), due):
+            self.wrong.append(f"{cause} has sequence {sequence}, not {due}")
+        if seen.key != order_id.encode():
+            self.wrong.append(f"{cause} is not keyed by its order id")
+
+    def _keep(self, seen: Seen) -> None:
+        slug = seen.topic.removeprefix("crossroads.sync.")
+        cause, kind = seen.named["ce_causationid"], seen.named["ce_type"]
+        if (slug, cause, kind) in self.others:
+            self.wrong.append(f"{cause} was told to {slug} as {kind} a second time")
+        self.others[slug, cause, kind] = seen
+
+
+class Deliveries(Syncs):
+    """The destinations' orders, by (destination's slug, the origin's number)."""
+
+    def __init__(self, watch: Watch, slugs: Iterable[str]) -> None:
+        super().__init__(watch, slugs)
         self.orders: dict[tuple[str, str], Seen] = {}
 
     def _take(self, seen: Seen) -> None:
+        super()._take(seen)
+        if seen.named["ce_type"] != CREATED:
+            self._keep(seen)
+            return
         slug = seen.topic.removeprefix("crossroads.sync.")
         number = seen.document["order"]["origin_order_number"]
         if (slug, number) in self.orders:
             self.wrong.append(f"order {number} was delivered to {slug} a second time")
-        sequence = seen.named.get("ce_sequence")
-        if sequence != "1" or seen.document["sequence"] != 1:
-            self.wrong.append(f"order {number} begins with sequence {sequence} at {slug}")
-        if seen.key != seen.document["order_id"].encode():
-            self.wrong.append(f"order {number} is not keyed by its order id")
         self.orders[slug, number] = seen
 
 
-class Ways(Book):
+class Ways(Syncs):
     """What the sender of the orders was told of their ways, by the command that caused it."""
 
     def __init__(self, watch: Watch, slug: str) -> None:
-        super().__init__(watch, f"crossroads.sync.{slug}")
-        self._last: dict[str, int] = {}
+        super().__init__(watch, [slug])
         self.told: dict[str, Seen] = {}
 
     def _take(self, seen: Seen) -> None:
-        order_id, cause = seen.document["order_id"], seen.named["ce_causationid"]
+        cause = seen.named["ce_causationid"]
+        if seen.named["ce_type"] not in WAYS:
+            super()._take(seen)
+            self._keep(seen)
+            return
         if cause in self.told:
             self.wrong.append(f"{cause} was told a second time")
         self.told[cause] = seen
-        due = self._last.get(order_id, 0) + 1
-        self._last[order_id] = seen.document["sequence"]
-        if (seen.named.get("ce_sequence"), seen.document["sequence"]) != (str(due), due):
-            self.wrong.append(f"{cause} has sequence {seen.document['sequence']}, not {due}")
-        if seen.key != order_id.encode():
-            self.wrong.append(f"{cause} is not keyed by its order id")
+        super()._take(seen)

@@ -12,11 +12,11 @@ from services.cli.demo.checks import differences, received
 from services.cli.demo.day import DayOrder, Place
 from services.cli.demo.sending import ReferenceItem
 from services.cli.demo.stage import Stage
-from services.cli.demo.trade import DESTINATIONS, NORTH, ORIGIN
+from services.cli.demo.trade import HAULERS, NORTH, ORIGIN
 from services.kit.database import open_pool, transaction
 from services.records import credentials
 
-_SITE = "site_S04XXX"
+SITE = "site_S04XXX"
 
 
 async def reference_arrives(stage: Stage) -> None:
@@ -48,9 +48,12 @@ async def reference_arrives(stage: Stage) -> None:
 
 async def _make_credentials(stage: Stage) -> None:
     """A key for each company, with the scopes of what it does here."""
-    told = ["order:update_status", "order:save_bol", "order:save_drop", "order:read"]
-    scopes = dict.fromkeys(DESTINATIONS, told)
-    scopes[ORIGIN] = ["order:create", "order:read", "reference:write"]
+    both = ["order:read", "order:update", "order:cancel"]
+    both += [f"order_change:{what}" for what in ("read", "accept", "reject")]
+    drives = ["order:update_status", "order:save_bol", "order:save_drop"]
+    decides = ["order:receipt", "order_request:accept", "order_request:reject"]
+    scopes = {slug: [*both, *drives, *decides] for slug in HAULERS}
+    scopes[ORIGIN] = [*both, "order:create", "reference:write"]
     pool = await open_pool(stage.line["database"], application_name="crossroads demo", max_size=2)
     async with pool, transaction(pool) as connection:
         for slug, allowed in scopes.items():
@@ -169,13 +172,15 @@ def _is_done(stage: Stage, order: DayOrder) -> bool:
     return seen is not None and seen.document["body"]["status"] == "synced"
 
 
-def plain_order(stage: Stage, number: str) -> DayOrder:
+def plain_order(
+    stage: Stage, number: str, *, destination: str = NORTH, supplier: str = "company_CAFEOI"
+) -> DayOrder:
     """One drop of 7,500 gallons; six hours of a night in which the clocks are set back."""
-    ours, theirs = stage.trade.words[ORIGIN], stage.trade.words[NORTH]
-    tank = stage.trade.tanks_of(_SITE)[0]
-    keys = {"terminal": "terminal_MALMO1", "supplier": "company_CAFEOI"}
+    ours, theirs = stage.trade.words[ORIGIN], stage.trade.words[destination]
+    tank = stage.trade.tanks_of(SITE)[0]
+    keys = {"terminal": "terminal_MALMO1", "supplier": supplier}
     load = {name: {"source_id": ours.main(goid).source_id} for name, goid in keys.items()}
-    site, product = ours.main(_SITE).source_id, ours.main(tank.product).source_id
+    site, product = ours.main(SITE).source_id, ours.main(tank.product).source_id
     body = {
         "origin_order_number": number,
         "note": "Hello, Søren!",
@@ -209,7 +214,7 @@ def plain_order(stage: Stage, number: str) -> DayOrder:
         "window": ["2026-11-01T05:30:00Z", "2026-11-01T11:30:00Z", "America/Chicago"],
         "drops": [
             {
-                "site": theirs.main(_SITE).source_id,
+                "site": theirs.main(SITE).source_id,
                 "tank": theirs.tanks[tank.goid].tank_id,
                 "product": theirs.main(tank.product).source_id,
                 "volume": 7500,
@@ -221,13 +226,13 @@ def plain_order(stage: Stage, number: str) -> DayOrder:
     return DayOrder(
         number=number,
         command_id=f"hello-{number}",
-        destination=NORTH,
+        destination=destination,
         body=body,
         wanted=wanted,
         late=frozenset(),
         by_http=False,
         features=frozenset(),
-        places=(Place(_SITE, site, tank, named=True),),
+        places=(Place(SITE, site, tank, named=True),),
     )
 
 

@@ -18,11 +18,15 @@ from services.cli.demo.trips import Step
 
 ORDERS = "crossroads.orders"
 PROGRESS = "crossroads.progress"
+CHANGES = "crossroads.changes"
 REFERENCE = "crossroads.reference"
 _TYPES = {"tenants": "tenant", "pairs": "pair", "records": "record", "mappings": "mapping"}
 _CONCURRENT_REQUESTS = 8
 # What HTTP may say of a valid command at once; `pending` while the process that decides is dead.
 HONEST = {"pending", "origin_mapped", "master_mapped", "destination_mapped", "synced"}
+
+# A new tenant's topics are served within ten seconds, on a slow machine too.
+PATIENT = {"Prefer": "wait=25"}
 
 Position = tuple[str, int, int]
 Outgoing = tuple[str, bytes, bytes, Headers]
@@ -39,6 +43,18 @@ class ReferenceItem:
     def kind(self) -> str:
         """The ce_type."""
         return f"crossroads.reference.upsert-{_TYPES[self.list]}.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a tenant asks of the order it calls by `number`; `partner` is the other side."""
+
+    tenant: str
+    partner: str
+    operation: str
+    id: str
+    number: str
+    body: Mapping[str, Any]
 
 
 class Upstream:
@@ -101,8 +117,9 @@ class Upstream:
         destination: str,
         command_id: str,
         system: str | None = None,
+        patient: bool = True,
     ) -> httpx.Response:
-        """An order over HTTP; a few at a time."""
+        """An order over HTTP; a few at a time. Who is not `patient` waits as long as anybody."""
         headers = {
             "X-API-Key": key,
             "X-Dest-Tenant-Name": destination,
@@ -110,6 +127,8 @@ class Upstream:
         }
         if system is not None:
             headers["X-Origin-System-Name"] = system
+        if patient:
+            headers |= PATIENT
         async with self._gate:
             return await self.client.post("/v1/order/create", json=dict(body), headers=headers)
 
@@ -117,9 +136,9 @@ class Upstream:
         """What a hauler says of one order: on its own topic, and in order, for the key is one."""
         await self._send_all([_step_record(hauler, number, step) for step in steps])
 
-    async def http_step(self, step: Step, key: str) -> httpx.Response:
+    async def http_step(self, step: Step, key: str, *, patient: bool = True) -> httpx.Response:
         """The same over HTTP; a few at a time."""
-        headers = _step_headers(step.command_id, key)
+        headers = _step_headers(step.command_id, key) | (PATIENT if patient else {})
         async with self._gate:
             return await self.client.post(path_of(step.operation), json=step.body, headers=headers)
 
@@ -134,7 +153,29 @@ class Upstream:
             path_of(step.operation),
             data=fields,
             files={"file": (step.wanted["file_name"], content, "image/png")},
-            headers=_step_headers(step.command_id, key),
+            headers=_step_headers(step.command_id, key) | PATIENT,
+        )
+
+    async def record(self, command: Command) -> None:
+        """A command on its tenant's own topic, keyed by the number of its order."""
+        headers = command_headers(
+            command.id, command.partner, kind=f"crossroads.{command.operation}.v1",
+            source=f"/{command.tenant}/desk",
+        )  # fmt: skip
+        value = json.dumps(command.body, ensure_ascii=False).encode()
+        topic = topic_of(command.operation, command.tenant)
+        await self.send(topic, command.number.encode(), value, headers)
+
+    async def request(self, command: Command, key: str) -> httpx.Response:
+        """The same over HTTP."""
+        headers = {
+            "X-API-Key": key,
+            "X-Dest-Tenant-Name": command.partner,
+            "Idempotency-Key": command.id,
+            **PATIENT,
+        }
+        return await self.client.post(
+            path_of(command.operation), json=dict(command.body), headers=headers
         )
 
     async def _send_all(self, records: Sequence[Outgoing]) -> list[Position]:
@@ -160,9 +201,25 @@ def _record(record: DayOrder | BrokenRecord) -> Outgoing:
     return own, record.number.encode(), value, headers
 
 
+# Where HTTP takes what is not named after its type.
+_PATHS = {
+    "order.request-accept": "/v1/order/request/accept",
+    "order.request-reject": "/v1/order/request/reject",
+    "change.propose": "/v1/order/change/create",
+    "change.accept": "/v1/order/change/accept",
+    "change.reject": "/v1/order/change/reject",
+}
+
+
 def path_of(operation: str) -> str:
     """Where HTTP takes an operation: `order.update-status` at /v1/order/update_status."""
-    return f"/v1/{operation.replace('.', '/').replace('-', '_')}"
+    return _PATHS.get(operation) or f"/v1/{operation.replace('.', '/').replace('-', '_')}"
+
+
+def topic_of(operation: str, tenant: str) -> str:
+    """The tenant's own topic for what settles an order, or changes it."""
+    changes = operation == "order.update" or operation.startswith("change.")
+    return f"{CHANGES if changes else ORDERS}.{tenant}"
 
 
 def _step_headers(command_id: str, key: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +10,10 @@ from typing import Any
 from services.cli.demo.broken import BrokenRecord
 from services.cli.demo.day import Day, DayOrder
 from services.cli.demo.ledger import Answers, Deliveries, Ways
-from services.cli.demo.reading import Watch
+from services.cli.demo.reading import Seen, Watch
 from services.cli.demo.sending import Position, Upstream
 from services.cli.demo.telling import Teller
-from services.cli.demo.trade import DESTINATIONS, ORIGIN, Trade, tenants
+from services.cli.demo.trade import HAULERS, ORIGIN, Trade, tenants
 from services.cli.demo.trips import Trip, draw_trips
 from services.local.directory import ReadyLine
 
@@ -28,7 +28,9 @@ class Stage:
     `orders` are all orders that must arrive, by command id; `trips` all ways that must be told;
     `refused` and `untold` are what haulers said that is refused, or done and told to nobody.
     `broken` is where each broken record stands. `haulers` are the answers to each of them, `ways`
-    what the sender of the orders was told. `keys` are credentials by tenant.
+    what the sender of the orders was told. `keys` are credentials by tenant. `dealt` is what was
+    asked of single orders, by command id: who asked, the operation, and the outcome it must have;
+    `heard` are the records of it that were read, and no others may be, as `Syncs.others` has them.
     """
 
     tell: Teller
@@ -49,6 +51,8 @@ class Stage:
     refused: set[str] = field(default_factory=set)
     untold: set[str] = field(default_factory=set)
     broken: dict[Position, BrokenRecord] = field(default_factory=dict)
+    dealt: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    heard: set[tuple[str, str, str]] = field(default_factory=set)
     summary: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -60,6 +64,14 @@ class Stage:
         """Bring the books up to what was read."""
         for book in (self.answers, self.deliveries, self.ways, *self.haulers.values()):
             book.read_on()
+
+    def answers_of(self, slug: str) -> Answers:
+        """The book of one tenant's answers."""
+        return self.answers if slug == ORIGIN else self.haulers[slug]
+
+    def told_to(self, slug: str) -> Mapping[tuple[str, str, str], Seen]:
+        """What a tenant was told of changes, receipts and the like."""
+        return (self.ways if slug == ORIGIN else self.deliveries).others
 
     def arrived(self, order: DayOrder) -> bool:
         """Whether the order stands on its destination's topic."""
@@ -81,8 +93,8 @@ async def set_stage(tell: Teller, line: ReadyLine, trade: Trade, day: Day) -> As
     """The stage, connected; everything is let go of at the end."""
     watch = Watch(line["kafka"])
     results = f"crossroads.results.{ORIGIN}"
-    syncs = [f"crossroads.sync.{slug}" for slug in (*DESTINATIONS, ORIGIN)]
-    told = {slug: f"crossroads.results.{slug}" for slug in DESTINATIONS}
+    syncs = [f"crossroads.sync.{slug}" for slug in (*HAULERS, ORIGIN)]
+    told = {slug: f"crossroads.results.{slug}" for slug in HAULERS}
     upstream = Upstream(line["kafka"], line["http"])
     try:
         await watch.start([OPERATOR_RESULTS, DEAD_LETTERS, results, *told.values(), *syncs])
@@ -96,7 +108,7 @@ async def set_stage(tell: Teller, line: ReadyLine, trade: Trade, day: Day) -> As
             watch=watch,
             upstream=upstream,
             answers=Answers(watch, results),
-            deliveries=Deliveries(watch, DESTINATIONS),
+            deliveries=Deliveries(watch, HAULERS),
             operator=Answers(watch, OPERATOR_RESULTS),
             haulers={slug: Answers(watch, topic) for slug, topic in told.items()},
             ways=Ways(watch, ORIGIN),

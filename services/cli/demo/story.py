@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.cli.demo import closing, delivery, driving, flow, opening
+from services.cli.demo import agreeing, closing, delivery, driving, flow, opening, settling
 from services.cli.demo.day import draw_day
 from services.cli.demo.stage import Stage, set_stage
 from services.cli.demo.telling import Teller
@@ -25,7 +25,7 @@ from services.local.stack import StackOptions, running
 INTERRUPTED = 130
 _SESSION = "CROSSROADS_SESSION_TIMEOUT_SECONDS"
 # The default is 30 s: who watches a process die does not want to wait so long for its successor.
-_SESSION_SECONDS = "10"
+_SESSION_SECONDS = "6"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,10 @@ async def _acts(stage: Stage) -> None:
     await opening.reference_arrives(stage)
     await opening.first_orders(stage)
     await delivery.a_delivery(stage)
+    await agreeing.an_order_changes(stage)
+    await settling.accepted_by_hand(stage)
+    await settling.receipts(stage)
+    await settling.cancels(stage)
     await opening.the_documents_examples(stage)
     calls = await flow.the_day(stage)
     await driving.drivers_are_heard(stage, calls)
@@ -123,6 +127,7 @@ def _summary(stage: Stage) -> dict[str, Any]:
         "records": len(stage.day.records),
         "delivered": len(stage.deliveries.orders),
         "told": len(stage.ways.told),
+        "dealt": len(stage.dealt),
         "waited_for_a_mapping": sum(bool(order.late) for order in stage.day.orders),
         "dead_letters": len(stage.broken),
         "duplicates": len(stage.answers.duplicates),

@@ -1,6 +1,6 @@
 """The demonstration's companies, and what each of them calls the same things (X10).
 
-Prairie Fuels sends orders to two haulers. Facts stand here once, by goid; `Words` holds how one
+Prairie Fuels sends orders to three haulers. Facts stand here once, by goid; `Words` holds how one
 company's system names them. From both come the reference items, and later, without any code of the
 hub, what a destination must have received.
 """
@@ -14,7 +14,10 @@ from typing import Any
 ORIGIN = "prairie-fuels"
 NORTH = "nordhaul"
 SOUTH = "sierra-carriers"
+# Who looks at each order before taking it; the orders of the day go to the other two.
+CAREFUL = "lakeside-lines"
 DESTINATIONS = (NORTH, SOUTH)
+HAULERS = (*DESTINATIONS, CAREFUL)
 
 Item = dict[str, Any]
 
@@ -124,7 +127,10 @@ class Trade:
         """The items of the file form, parents first; what comes late is not in them."""
         return {
             "tenants": tenants(),
-            "pairs": [{"origin": ORIGIN, "destination": slug} for slug in DESTINATIONS],
+            "pairs": [
+                {"origin": ORIGIN, "destination": slug, "acceptance": acceptance}
+                for slug, acceptance in (*((s, "auto") for s in DESTINATIONS), (CAREFUL, "manual"))
+            ],
             "records": list(self._records()),
             "mappings": [
                 item
@@ -205,7 +211,7 @@ class Trade:
 
 
 def tenants() -> list[Item]:
-    """The three companies; Prairie's second system is the documents' examples' own."""
+    """The four companies; Prairie's second system is the documents' examples' own."""
     return [
         {
             "slug": ORIGIN,
@@ -224,6 +230,11 @@ def tenants() -> list[Item]:
             "slug": SOUTH,
             "name": "Sierra Carriers",
             "systems": [{"name": "Dispatch", "primary": True}],
+        },
+        {
+            "slug": CAREFUL,
+            "name": "Lakeside Tank Lines",
+            "systems": [{"name": "Desk", "primary": True}],
         },
     ]
 
@@ -245,6 +256,7 @@ def trade() -> Trade:
     made.words[ORIGIN] = _origin_words(sites)
     made.words[NORTH] = _hauler_words(sites, NORTH, "TMS", "NH")
     made.words[SOUTH] = _hauler_words(sites, SOUTH, "Dispatch", "SC")
+    made.words[CAREFUL] = _hauler_words(sites, CAREFUL, "Desk", "LT")
     return made
 
 

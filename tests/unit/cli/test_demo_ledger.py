@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 import structlog
 
-from services.cli.demo.ledger import Answers, Ways
+from services.cli.demo.ledger import Answers, Deliveries, Ways
 from services.cli.demo.reading import Seen, Watch
 from services.cli.demo.telling import Teller
 
@@ -30,12 +30,22 @@ class Topics:
         self.records.append(Seen("t", 0, len(self.records), key, value, raw))
 
 
-def told(topics: Topics, cause: str, sequence: int, *, ce_id: str = "", header: str = "") -> None:
+def told(
+    topics: Topics,
+    cause: str,
+    sequence: int,
+    *,
+    ce_id: str = "",
+    header: str = "",
+    kind: str = "order.status-updated",
+    **members: Any,
+) -> None:
     topics.put(
         ce_id or f"e-{cause}",
-        {"order_id": "o1", "sequence": sequence},
+        {"order_id": "o1", "sequence": sequence, **members},
         ce_causationid=cause,
         ce_sequence=header or str(sequence),
+        ce_type=f"crossroads.{kind}.v1",
     )
 
 
@@ -77,6 +87,44 @@ def test_one_step_under_two_ids_and_one_id_with_other_bytes_are_wrong() -> None:
     assert ways(topics).wrong == [
         "a was told a second time",
         "e-a on crossroads.sync.prairie-fuels came again with other bytes",
+    ]
+
+
+def test_what_is_agreed_between_an_orders_statuses_has_its_place_in_the_same_sequence() -> None:
+    """Guarantee 3: one sequence an order and receiver, whatever the type."""
+    topics = Topics()
+    told(topics, "a", 1)
+    told(topics, "b", 2, kind="change.proposed")
+    told(topics, "c", 3)
+    book = ways(topics)
+    assert (book.wrong, list(book.told)) == ([], ["a", "c"])
+    [(_, cause, kind)] = book.others
+    assert (cause, kind) == ("b", "crossroads.change.proposed.v1")
+
+
+def test_an_order_that_is_asked_for_first_is_delivered_when_it_is_created() -> None:
+    """X06: requested, then created, by the same command."""
+    topics = Topics()
+    order = {"origin_order_number": "PF-1"}
+    told(topics, "create", 1, ce_id="one", kind="order.requested", order=order)
+    told(topics, "create", 2, ce_id="two", kind="order.created", order=order)
+    book = Deliveries(cast("Watch", topics), ["nordhaul"])
+    book.read_on()
+    assert book.wrong == []
+    assert [number for _, number in book.orders] == ["PF-1"]
+    assert [kind for _, _, kind in book.others] == ["crossroads.order.requested.v1"]
+
+
+def test_an_order_that_is_delivered_twice_or_asked_for_twice_is_wrong() -> None:
+    topics = Topics()
+    order = {"origin_order_number": "PF-1"}
+    for sequence, kind in enumerate(("requested", "requested", "created", "created"), 1):
+        told(topics, "c", sequence, ce_id=str(sequence), kind=f"order.{kind}", order=order)
+    book = Deliveries(cast("Watch", topics), ["nordhaul"])
+    book.read_on()
+    assert [text.rpartition(" a second time")[0] for text in book.wrong] == [
+        "c was told to t as crossroads.order.requested.v1",
+        "order PF-1 was delivered to t",
     ]
 
 
