@@ -38,7 +38,6 @@ class Code(StrEnum):
     IDEMPOTENCY_KEY_REUSED = "request.idempotency_key_reused"
     ORDER_NUMBER_TAKEN = "request.order_number_taken"
     ORDER_TOO_LARGE = "request.order_too_large"
-    REPLACED = "request.replaced"
     CHANGE_NOT_FOUND = "change.not_found"
     CHANGE_STALE = "change.stale"
     CHANGE_SETTLED = "change.settled"

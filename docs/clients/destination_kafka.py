@@ -32,7 +32,7 @@ def take_in(database: sqlite3.Connection, headers: dict[str, str], value: bytes)
 
 
 async def confirm(producer: AIOKafkaProducer, headers: dict[str, str]) -> None:
-    """Tell the hub that an order arrived; its own id makes a repeat harmless."""
+    """Tell the hub that an order arrived, and our number for it; a repeat does nothing twice."""
     receipt = {
         "ce_specversion": "1.0",
         "ce_id": f"receipt/{headers['ce_id']}",
@@ -40,11 +40,15 @@ async def confirm(producer: AIOKafkaProducer, headers: dict[str, str]) -> None:
         "ce_type": "crossroads.order.receipt.v1",
         "ce_desttenant": headers["ce_origintenant"],
     }
-    body = {"order": {"order_id": headers["ce_subject"]}, "status": "received"}
+    order_id = headers["ce_subject"]
+    body = {
+        "order": {"order_id": order_id},
+        "status": "received",  # or rejected, or failed, with reason_code and message
+        "destination_order_number": f"T-{order_id[-8:].upper()}",
+    }
     sent = [(name, text.encode()) for name, text in receipt.items()]
-    key = headers["ce_subject"].encode()
-    topic = f"crossroads.orders.{TENANT}"
-    await producer.send_and_wait(topic, json.dumps(body).encode(), key=key, headers=sent)
+    topic, value = f"crossroads.orders.{TENANT}", json.dumps(body).encode()
+    await producer.send_and_wait(topic, value, key=order_id.encode(), headers=sent)
 
 
 async def main(database: sqlite3.Connection) -> None:
@@ -58,9 +62,8 @@ async def main(database: sqlite3.Connection) -> None:
             headers = {name: text.decode() for name, text in record.headers}
             fresh = take_in(database, headers, record.value)
             if headers["ce_type"] == "crossroads.order.created.v1":
-                await confirm(
-                    producer, headers
-                )  # for a repeat too: the first may not have gone out
+                # For a repeat, too: the first receipt may not have gone out.
+                await confirm(producer, headers)
             await consumer.commit()  # after the work, never before
             words = headers["ce_subject"], headers["ce_sequence"], headers["ce_type"]
             print("took" if fresh else "knew", *words, flush=True)

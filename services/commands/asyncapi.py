@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
+from importlib.resources import files
 from typing import Any
 
 import orjson
@@ -20,13 +21,13 @@ from schemas.documents import DOCUMENTS
 from schemas.generate import json_schema
 from schemas.operations import operation_of_type
 
-_REQUIRED = {
+_ASKED = {
     "ce_specversion": "`1.0`",
     "ce_id": "The idempotency key within a tenant, remembered 30 days after its final result.",
     "ce_source": "Free text: who sends.",
     "ce_type": "The type of the record.",
 }
-_OPTIONAL = {
+_MAY_BE_ASKED = {
     "ce_origintenant": "The caller, by slug or exact name; may be left out on a tenant's topic.",
     "ce_desttenant": "The other tenant of the pair.",
     "ce_originsystem": "The caller's system; its primary one when absent.",
@@ -37,6 +38,44 @@ _OPTIONAL = {
     "traceparent": "Passed on.",
     "tracestate": "Passed on.",
 }
+_TOLD = {
+    "ce_specversion": "`1.0`",
+    "ce_id": "The same for every repeat of this record.",
+    "ce_source": "`/crossroads/<service>`",
+    "ce_type": "The type of the record.",
+    "ce_time": "RFC 3339, in UTC; the same for every repeat.",
+    "ce_origintenant": "The slug of the tenant whose command caused it.",
+    "ce_desttenant": "The slug of the tenant it is for.",
+    "ce_correlationid": "The command's, or its `ce_id`.",
+    "ce_causationid": "The `ce_id` of the command.",
+    "content-type": "`application/json`",
+}
+_MAY_BE_TOLD = {
+    "ce_subject": "The order's id, where there is an order.",
+    "traceparent": "The command's.",
+    "tracestate": "The command's.",
+}
+_OF_SYNC = {
+    "ce_subject": "The order's id.",
+    "ce_sequence": "1, 2, 3, … for each order and receiver, without gaps.",
+}
+_DEAD = {
+    "x-dead-letter-reason": "Why it could not be read: a word of the catalogue of codes.",
+    "x-dead-letter-detail": "The same in a sentence.",
+    "x-dead-letter-topic": "Where it came from.",
+    "x-dead-letter-partition": "Where it came from.",
+    "x-dead-letter-offset": "Where it came from.",
+    "x-dead-letter-service": "Who read it.",
+    "x-dead-letter-time": "When, RFC 3339.",
+}
+_OF_CUT = {
+    "x-dead-letter-length": "The value's bytes, where it was cut.",
+    "x-dead-letter-sha256": "The whole value's hash in hex, where it was cut.",
+}
+DEAD_LETTER = "dead-letter"
+"""The name of the message that carries what could not be read; it has its own headers before."""
+# The answer to a record whose type is illegible.
+RECORD_RESULT = "crossroads.record.result.v1"
 
 
 def asyncapi_routes(service: str, base: str, summary: str) -> list[BaseRoute]:
@@ -62,15 +101,17 @@ def asyncapi_document(service: str, base: str, summary: str) -> dict[str, Any]:
     messages: dict[str, Any] = {}
     received = [kind for kind in topics.types_of(base) if _is_taken(kind)]
     sent = {
-        topics.RESULTS: [_result_type(kind) for kind in received],
+        topics.RESULTS: [*(_result_type(kind) for kind in received), RECORD_RESULT],
         topics.SYNC: [kind for kind in topics.types_of(topics.SYNC) if _document_of(kind)],
-        topics.DEAD_LETTER: [],
+        topics.DEAD_LETTER: [DEAD_LETTER],
     }
     for kind in received:
-        messages[kind] = _message(kind, schemas)
-    for kinds in sent.values():
-        for kind in kinds:
-            messages[kind] = _message(kind, schemas)
+        messages[kind] = _message(kind, _headers_of(_ASKED, _MAY_BE_ASKED), schemas)
+    for kind in sent[topics.RESULTS]:
+        messages[kind] = _message(kind, _headers_of(_TOLD, _MAY_BE_TOLD), schemas)
+    for kind in sent[topics.SYNC]:
+        messages[kind] = _message(kind, _headers_of({**_TOLD, **_OF_SYNC}, _MAY_BE_TOLD), schemas)
+    messages[DEAD_LETTER] = _message(DEAD_LETTER, _headers_of(_DEAD, _OF_CUT), schemas)
     channels = {
         _channel(base, "all"): _channel_item(base, base, received),
         _channel(base, "tenant"): _channel_item(base, base + ".{tenant}", received),
@@ -126,25 +167,35 @@ def _document_of(kind: str) -> str | None:
     return name if any(document.name == name for document in DOCUMENTS) else None
 
 
-def _message(kind: str, schemas: dict[str, Any]) -> dict[str, Any]:
-    properties = {**_REQUIRED, **_OPTIONAL}
-    message: dict[str, Any] = {
-        "name": kind,
-        "title": kind,
-        "contentType": "application/json",
-        "headers": {
-            "type": "object",
-            "required": list(_REQUIRED),
-            "properties": {
-                name: {"type": "string", "description": text} for name, text in properties.items()
-            },
+def _headers_of(required: dict[str, str], optional: dict[str, str]) -> dict[str, Any]:
+    described = {**optional, **required}
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": {
+            name: {"type": "string", "description": text} for name, text in described.items()
         },
     }
+
+
+def _message(kind: str, headers: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    message: dict[str, Any] = {"name": kind, "title": kind, "headers": headers}
     name = _document_of(kind)
     if name is not None:
         _hoist(name, schemas)
+        message["contentType"] = "application/json"
         message["payload"] = {"$ref": f"#/components/schemas/{name}"}
+        message["examples"] = _examples(name)
     return message
+
+
+def _examples(name: str) -> list[dict[str, Any]]:
+    """The golden examples of a document."""
+    folder = files("schemas").joinpath("examples", name)
+    return [
+        {"name": path.name.removesuffix(".json"), "payload": orjson.loads(path.read_bytes())}
+        for path in sorted(folder.iterdir(), key=lambda path: path.name)
+    ]
 
 
 def _hoist(name: str, schemas: dict[str, Any]) -> None:
@@ -209,9 +260,15 @@ def _sections(document: dict[str, Any]) -> Iterator[str]:
             reference = message.get("payload", {}).get("$ref", "")
             schema = components["schemas"].get(reference.removeprefix("#/components/schemas/"))
             if schema is not None:
-                text = orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode()
-                yield f"<pre>{escape(text)}</pre>"
+                for example in message["examples"]:
+                    yield f"<h3>{escape(example['name'])}</h3>{_json(example['payload'])}"
+                yield f"<h3>schema</h3>{_json(schema)}"
             yield "</details>"
+
+
+def _json(value: Any) -> str:
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    return f"<pre>{escape(text)}</pre>"
 
 
 def _headers(message: dict[str, Any]) -> str:

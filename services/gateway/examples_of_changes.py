@@ -8,7 +8,11 @@ from services.gateway import changes, commands, described, progress
 from services.gateway.described import Described
 from services.gateway.problems import Problem
 
-_COMPLETE = Code.ORDER_ALREADY_COMPLETE
+_OVER = {
+    "complete": Code.ORDER_ALREADY_COMPLETE,
+    "canceled": Code.ORDER_IS_CANCELED,
+    "rejected": Code.ORDER_IS_REJECTED,
+}
 _NO_CHANGE = refusals.text(Code.CHANGE_NOT_FOUND)
 
 
@@ -26,7 +30,7 @@ def update() -> Described:
             further={
                 "proposed": ("The policy made a proposal of it.", "proposed"),
             },
-            rules={"complete": _COMPLETE},
+            rules=_OVER,
         ),
         parameters=described.command_parameters(),
         scope="order:update",
@@ -44,7 +48,7 @@ def propose() -> Described:
             "order:update",
             missing=_no_order(),
             done=("Proposed.", "proposed"),
-            rules={"complete": _COMPLETE},
+            rules=_OVER,
         ),
         parameters=described.command_parameters(),
         scope="order:update",
@@ -140,7 +144,10 @@ def _settling(name: str) -> Described:
 
 
 def _no_order() -> dict[str, Problem]:
-    return {"order": Problem(404, refusals.NOT_FOUND_ID.format(order_id="0" * 24))}
+    return {
+        "number": Problem(404, refusals.NOT_FOUND_NUMBER.format(number="ACME-1001")),
+        "id": Problem(404, refusals.NOT_FOUND_ID.format(order_id="0" * 24)),
+    }
 
 
 def _answers(
@@ -159,13 +166,14 @@ def _answers(
         "status": "pending",
         "message": progress.PROCESSING,
     }
+    waiting = described.golden("order.receipt.answer.v1", "pending")["message"]
     shown = {
         label: (text, described.golden(document, example))
         for label, (text, example) in {"final": done, **(further or {})}.items()
     }
     refused = {
         label: (refusals.text(code), refusals.refused(code, refusals.text(code)).body)
-        for label, code in rules.items()
+        for label, code in {**rules, "ambiguous": Code.ORDER_AMBIGUOUS}.items()
     }
     key = refusals.refused(Code.IDEMPOTENCY_KEY_REUSED, commands.REUSED).body
     return {
@@ -173,7 +181,8 @@ def _answers(
             document,
             "The first result, or `pending` when the wait was over before one came.",
             **shown,
-            pending=("Accepted, or behind what its order waits for.", pending),
+            waiting=("It waits, and goes on by itself.", {**pending, "message": waiting}),
+            pending=("Accepted; ask again with the same Idempotency-Key.", pending),
         ),
         **described.refused(scope, pair=True),
         "404": described.problem("There is none of the caller's pairs.", **missing),

@@ -10,6 +10,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from swagger_ui_bundle import swagger_ui_path
 
+from schemas.documents import DOCUMENTS
+from schemas.generate import FOLDER
 from schemas.operations import operation
 from services.gateway import (
     auth,
@@ -31,6 +33,7 @@ from services.gateway.openapi import describe
 from services.kit.health import Health, health_routes
 
 _ASSETS = "/docs/assets"
+_SCHEMAS = "/schemas"
 
 
 def application(hub: Hub, health: Health) -> FastAPI:
@@ -112,6 +115,17 @@ def _document_routes(app: FastAPI) -> None:
             described.append(describe(app))
         return JSONResponse(described[0])
 
+    async def schemas(_: Request) -> Response:
+        listed = [
+            {
+                "name": each.name,
+                "direction": each.direction,
+                "path": f"{_SCHEMAS}/{each.name}.json",
+            }
+            for each in DOCUMENTS
+        ]
+        return JSONResponse({"schemas": listed})
+
     async def docs(_: Request) -> Response:
         return get_swagger_ui_html(
             openapi_url="/openapi.json",
@@ -127,6 +141,8 @@ def _document_routes(app: FastAPI) -> None:
     app.add_route("/openapi.json", openapi, methods=["GET"])
     app.add_route("/docs", docs, methods=["GET"])
     app.add_route("/console", console, methods=["GET"])
+    app.add_route(_SCHEMAS, schemas, methods=["GET"])
+    app.mount(_SCHEMAS, StaticFiles(directory=FOLDER))
     app.mount(_ASSETS, StaticFiles(directory=swagger_ui_path))
 
 

@@ -25,7 +25,7 @@ SELECT {_SELECTED} FROM order_changes AS c
 WHERE c.order_id = ANY($1::text[]) AND c.status = 'requested'
 UNION ALL
 SELECT {_SELECTED} FROM order_changes AS c
-WHERE c.id = ANY($2::text[]) AND NOT (c.order_id = ANY($1::text[]) AND c.status = 'requested')
+WHERE c.id = ANY($2::text[]) AND c.order_id = ANY($1::text[]) AND c.status <> 'requested'
 """
 
 
@@ -34,7 +34,8 @@ async def orders_of(
 ) -> set[tuple[str, str]]:
     """Of (tenant id, change id) the (tenant id, order id) they are about.
 
-    A change never moves to another order. Whether the order is the tenant's is not looked at.
+    A change never moves to another order. One of others is not found: whoever names it costs and
+    waits no more than whoever names none (guarantee 6).
     """
     asked = sorted(changes)
     rows = await connection.fetch(
@@ -42,6 +43,7 @@ async def orders_of(
         SELECT wanted.tenant_id, c.order_id
         FROM unnest($1::text[], $2::text[]) AS wanted (tenant_id, id)
         JOIN order_changes AS c USING (id)
+        WHERE wanted.tenant_id IN (c.origin_id, c.destination_id)
         """,
         [tenant_id for tenant_id, _ in asked],
         [change_id for _, change_id in asked],
@@ -52,7 +54,7 @@ async def orders_of(
 async def load(
     connection: Connection, order_ids: Collection[str], change_ids: Collection[str]
 ) -> list[ChangeState]:
-    """The pending changes of these orders, and these changes whatever became of them.
+    """The pending changes of these orders, and of their changes these, whatever became of them.
 
     The rows of the orders must be locked: they guard their changes.
     """

@@ -1,7 +1,7 @@
 """Run as a program by the generator's own interpreter: the generated client does an order's story.
 
-python generated_client_story.py URL CLIENT_ID CLIENT_SECRET, with the client on PYTHONPATH. Prints
-one JSON line with what it was answered.
+python generated_client_story.py URL CLIENT_ID CLIENT_SECRET PARTNERS_KEY, with the client on
+PYTHONPATH. Prints one JSON line with what it was answered.
 """
 
 import json
@@ -9,12 +9,17 @@ import sys
 
 from crossroads_client import AuthenticatedClient, Client
 from crossroads_client.api.auth import auth_token
-from crossroads_client.api.order import order_create, order_get, order_update_status
+from crossroads_client.api.change import change_accept, change_all, change_propose
+from crossroads_client.api.order import order_create, order_get, order_update, order_update_status
 from crossroads_client.models import (
     AuthTokenBody,
+    ChangeAcceptV1,
+    ChangeAllV1,
+    ChangeProposeV1,
     OrderCreateV1,
     OrderGetV1,
     OrderUpdateStatusV1,
+    OrderUpdateV1,
 )
 
 ORDER = {
@@ -33,9 +38,35 @@ STATUS = {
     "progress_status": "driving_to_load",
     "location": {"source_id": "o-north"},
 }
+NAMED = {"order": {"order_number": "GENERATED-1"}}
 
 
-def main(url: str, client_id: str, client_secret: str) -> None:
+def changes(ours: AuthenticatedClient, theirs: AuthenticatedClient) -> dict[str, object]:
+    """An update, a proposal that its proposer may not accept, and the other side's accept."""
+    updated = order_update.sync(
+        client=ours,
+        body=OrderUpdateV1.from_dict({**NAMED, "note": "Gate 4"}),
+        x_dest_tenant_name="haul",
+    )
+    proposed = change_propose.sync(
+        client=ours,
+        body=ChangeProposeV1.from_dict({**NAMED, "po": "PO-7"}),
+        x_dest_tenant_name="haul",
+    )
+    accept = ChangeAcceptV1.from_dict({"id": proposed.order_change.id})
+    refused = change_accept.sync(client=ours, body=accept, x_dest_tenant_name="haul")
+    accepted = change_accept.sync(client=theirs, body=accept, x_dest_tenant_name="acme")
+    listed = change_all.sync(client=theirs, body=ChangeAllV1.from_dict({"status": "synced"}))
+    return {
+        "updated": [updated.status, updated.order.note, updated.order_change],
+        "proposed": proposed.order_change.change_types,
+        "refused": refused.code,
+        "accepted": [accepted.status, accepted.order.po, accepted.order_row.partner_order.po],
+        "listed": [each.id == proposed.order_change.id for each in listed.changes],
+    }
+
+
+def main(url: str, client_id: str, client_secret: str, partners_key: str) -> None:
     form = AuthTokenBody.from_dict(
         {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
     )
@@ -63,6 +94,7 @@ def main(url: str, client_id: str, client_secret: str) -> None:
                 "moved": moved.status_update.progress_status,
                 "missed": missed.detail,
                 "again": found.to_dict()["trip_status"],
+                **changes(hub, AuthenticatedClient(base_url=url, token=partners_key, timeout=30)),
             }
         )
     )

@@ -17,13 +17,14 @@ from tests.servers import Servers
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Where it is, and credentials that may do everything: ACME's own, and an operator's key."""
+    """Where it is, and credentials that may do everything: ACME's, its partner's, an operator's."""
 
     url: str
     key: str
     client_id: str
     client_secret: str
     operator_key: str
+    partners_key: str
 
 
 @contextmanager
@@ -44,6 +45,7 @@ async def _open(whole: AsyncExitStack, dsn: str) -> Served:
     trade = await whole.enter_async_context(trading(dsn))
     everything = await trade.world.credential("acme", scopes=SCOPES)
     operator = await trade.world.credential("acme", scopes=SCOPES, operator=True)
+    partner = await trade.world.credential("haul", scopes=SCOPES)
     app = trade.world.client._transport.app  # type: ignore[attr-defined]
     url = await whole.enter_async_context(_listening(app))
     return Served(
@@ -52,6 +54,7 @@ async def _open(whole: AsyncExitStack, dsn: str) -> Served:
         everything.client_id,
         everything.client_secret,
         operator.api_key,
+        partner.api_key,
     )
 
 

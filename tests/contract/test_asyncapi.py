@@ -4,8 +4,12 @@ from typing import Any
 
 import orjson
 import pytest
+from jsonschema import Draft202012Validator
 
 from schemas import topics
+from schemas.documents import DOCUMENTS
+from schemas.generate import json_schema
+from schemas.operations import operation_of_type
 from services.change_acceptance import app as change_acceptance
 from services.commands.asyncapi import asyncapi_document
 from services.order_intake import app as order_intake
@@ -42,6 +46,57 @@ def test_every_reference_leads_somewhere(page: dict[str, Any]) -> None:
             node = node[part]
 
 
+@pytest.mark.parametrize("service", WORKERS)
+def test_every_record_a_worker_takes_and_sends_is_there(service: str) -> None:
+    """X11: what its topics may carry, and a result for each command and for what is illegible."""
+    base, summary = WORKERS[service]
+    page = asyncapi_document(service, base, summary)
+    channels = {name: list(each["messages"]) for name, each in page["channels"].items()}
+    taken = topics.types_of(base)
+    assert channels[base] == channels[f"{base}.tenant"] == list(taken)
+    results = [operation_of_type(kind).result_type for kind in taken]  # type: ignore[union-attr]
+    assert channels[topics.RESULTS] == [*results, "crossroads.record.result.v1"]
+    assert set(channels[topics.RESULTS]) <= set(topics.types_of(topics.RESULTS))
+    assert channels[topics.SYNC] == list(topics.types_of(topics.SYNC))
+    assert channels[topics.DEAD_LETTER] == ["dead-letter"]
+    receives = {each["channel"]["$ref"] for each in page["operations"].values()}
+    assert receives == {f"#/channels/{name}" for name in channels}
+
+
+def test_every_record_that_can_be_read_has_a_payload_and_an_example_of_it(
+    page: dict[str, Any],
+) -> None:
+    for kind, message in page["components"]["messages"].items():
+        if kind == "dead-letter":
+            assert "payload" not in message
+            continue
+        name = message["payload"]["$ref"].rpartition("/")[2]
+        [document] = [each for each in DOCUMENTS if each.name == name]
+        validator = Draft202012Validator(json_schema(document))
+        assert message["examples"]
+        assert all(validator.is_valid(each["payload"]) for each in message["examples"])
+
+
+def test_headers_are_those_a_record_has(page: dict[str, Any]) -> None:
+    """What the hub sends says whose, for whom, because of what; sync records their place (K43)."""
+    messages = page["components"]["messages"]
+
+    def wanted(kind: str) -> set[str]:
+        return set(messages[kind]["headers"]["required"])
+
+    sent = list(page["channels"][topics.SYNC]["messages"])
+    assert all({"ce_sequence", "ce_subject", "ce_causationid"} <= wanted(kind) for kind in sent)
+    for kind in page["channels"][topics.RESULTS]["messages"]:
+        assert {"ce_time", "ce_origintenant", "ce_desttenant"} <= wanted(kind)
+        assert "ce_sequence" not in messages[kind]["headers"]["properties"]
+    [taken, *_] = [
+        each["messages"] for each in page["channels"].values() if "{tenant}" not in each["address"]
+    ]
+    for kind in taken:
+        assert wanted(kind) == {"ce_specversion", "ce_id", "ce_source", "ce_type"}
+    assert "x-dead-letter-reason" in wanted("dead-letter")
+
+
 def test_what_is_taken_has_a_payload_and_a_result() -> None:
     base, summary = WORKERS["status-update"]
     page = asyncapi_document("status-update", base, summary)
@@ -55,7 +110,8 @@ def test_what_is_taken_has_a_payload_and_a_result() -> None:
     messages = page["components"]["messages"]
     assert all("payload" in messages[kind] for kind in taken)
     results = page["channels"][topics.RESULTS]["messages"]
-    assert list(results) == [kind.removesuffix(".v1") + ".result.v1" for kind in taken]
+    answered = [kind.removesuffix(".v1") + ".result.v1" for kind in taken]
+    assert list(results) == [*answered, "crossroads.record.result.v1"]
     assert "crossroads.order.status-updated.v1" in page["channels"][topics.SYNC]["messages"]
 
 

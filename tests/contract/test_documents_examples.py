@@ -107,6 +107,26 @@ async def test_get_answers_every_member_of_the_example(trade: Trade) -> None:
     assert wanted <= set(members(found.json()))
 
 
+async def test_an_accepted_change_is_answered_with_every_member_of_the_example(
+    trade: Trade,
+) -> None:
+    """R094, R095, K10, K44: the order, and its row of both sides and the hub."""
+    [drop] = order("")["drops"]
+    await trade.ordered(supply_owner={"source_id": "o-sup"})
+    load = {"terminal": {"source_id": "o-north"}, "supplier": {"source_id": "o-sup"}}
+    proposed = {"order": {"order_number": "A1"}, "drops": [{**drop, "loads": [load]}]}
+    made = await trade.world.ask(trade.acme, "order/change/create", proposed, partner="haul")
+    assert made.status_code == 200, made.text
+    accept = {"id": made.json()["order_change"]["id"]}
+    answered = await trade.world.ask(trade.haul, "order/change/accept", accept, partner="acme")
+    assert answered.status_code == 200, answered.text
+    papers = (".bols.", ".bol_photos.", ".executed_drops.", ".products.")
+    wanted = {
+        each for each in members(EXAMPLES["change_accept"]) if not any(p in each for p in papers)
+    }
+    assert wanted <= set(members(answered.json()))
+
+
 @pytest.mark.parametrize("path", [path for path, name in PATHS.items() if name in SERVED])
 async def test_the_four_operations_are_post_with_json(trade: Trade, path: str) -> None:
     """R001."""

@@ -30,10 +30,10 @@ def run(*words: str | Path, **environment: str) -> str:
     return done.stdout
 
 
-def test_a_generated_client_gets_a_token_creates_finds_and_moves_an_order(
+def test_a_generated_client_gets_a_token_and_creates_moves_and_changes_an_order(
     gateway: Served, tmp_path: Path
 ) -> None:
-    """R086, R089, R085, K08, K29."""
+    """R086, R089, R085, R094, R095, K08, K29, X01, X02, X04."""
     assert GENERATOR.exists(), "`make setup` makes the generator's environment"
     document = tmp_path / "openapi.json"
     document.write_text(httpx.get(f"{gateway.url}/openapi.json", trust_env=False).text)
@@ -45,7 +45,7 @@ def test_a_generated_client_gets_a_token_creates_finds_and_moves_an_order(
     assert [line for line in parsed if "within blob" not in line] == []
     story = run(
         *(GENERATOR / "python", "-P", HERE / "generated_client_story.py"),
-        *(gateway.url, gateway.client_id, gateway.client_secret),
+        *(gateway.url, gateway.client_id, gateway.client_secret, gateway.partners_key),
         PYTHONPATH=str(tmp_path),
     )
     assert json.loads(story) == {
@@ -56,4 +56,9 @@ def test_a_generated_client_gets_a_token_creates_finds_and_moves_an_order(
         "moved": "driving_to_load",
         "missed": "Order not found for number: none",
         "again": "no_progress",
+        "updated": ["synced", "Gate 4", None],
+        "proposed": ["po_change"],
+        "refused": "change.not_yours",
+        "accepted": ["synced", "PO-7", "PO-7"],
+        "listed": [True],
     }

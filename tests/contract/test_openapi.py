@@ -9,9 +9,11 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
+from schemas import topics
+from schemas.codes import Code
 from schemas.documents import DOCUMENTS
 from schemas.generate import json_schema
-from schemas.operations import OPERATIONS
+from schemas.operations import OPERATIONS, Operation
 from services.gateway.board import AnswerBoard
 from services.gateway.hub import Hub
 from services.gateway.rates import Rates
@@ -131,23 +133,80 @@ def test_create_documents_every_answer_it_gives(document: dict[str, Any]) -> Non
     assert "404" in document["paths"]["/v1/order/get"]["post"]["responses"]
 
 
-@pytest.mark.parametrize("name", ["update_status", "save_bol", "save_drop", "save_bol_image"])
-def test_a_command_of_the_drivers_side_documents_every_answer_it_gives(
-    document: dict[str, Any], name: str
+COMMANDS = [each for each in OPERATIONS if each.base not in (None, topics.REFERENCE) and each.adds]
+# What each refuses by a rule of its own, beside an ambiguous number and a key used before.
+OVER = {Code.ORDER_IS_CANCELED, Code.ORDER_ALREADY_COMPLETE, Code.ORDER_IS_REJECTED}
+RULES = {
+    "order.update": OVER,
+    "change.propose": OVER,
+    "change.accept": {Code.CHANGE_NOT_YOURS, Code.CHANGE_SETTLED},
+    "change.reject": {Code.CHANGE_SETTLED},
+    "order.cancel": OVER,
+    "order.request-accept": {Code.ORDER_NOT_REQUESTED, Code.ORDER_NUMBER_TAKEN},
+    "order.request-reject": {Code.ORDER_NOT_REQUESTED},
+    "order.receipt": {Code.ORDER_NOT_SENT, Code.ORDER_NUMBER_TAKEN},
+    "order.update-status": {Code.ORDER_IS_CANCELED, Code.ORDER_ALREADY_COMPLETE},
+}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [each for each in COMMANDS if each.name != "order.create"],
+    ids=lambda each: each.name,
+)
+def test_a_command_on_an_order_documents_every_answer_it_gives(
+    document: dict[str, Any], command: Operation
 ) -> None:
-    described = document["paths"][f"/v1/order/{name}"]["post"]
+    """K29, K41, R010: what is done, what waits and what is pending; each refusal by its code."""
+    described = document["paths"][command.path]["post"]
     answers = described["responses"]
     assert set(answers) == {
         "200", "401", "403", "404", "408", "413", "422", "429", "500", "503",
+        *(["409"] if command.name == "change.accept" else []),
     }  # fmt: skip
-    assert set(answers["200"]["content"]["application/json"]["examples"]) == {
-        "final",
-        "waiting",
-        "pending",
-    }
+    shown = answers["200"]["content"]["application/json"]["examples"]
+    assert {"final", "waiting", "pending"} <= set(shown)
+    for each in shown.values():
+        assert set(each["value"]) == {"status", "message", "log", *command.adds}
+    refused = answers["422"]["content"]["application/json"]["examples"].values()
+    codes = {each["value"].get("code") for each in refused} - {None}
+    wanted = {Code.ORDER_AMBIGUOUS, Code.IDEMPOTENCY_KEY_REUSED}
+    assert wanted | RULES.get(command.name, set()) <= codes
+    missing = answers["404"]["content"]["application/json"]["examples"].values()
+    assert all(list(each["value"]) == ["detail"] for each in missing)
     taken = described["requestBody"]["content"]
     assert set(taken) - {"multipart/form-data"} == {"application/json"}
-    assert ("multipart/form-data" in taken) == (name == "save_bol_image")
+    assert ("multipart/form-data" in taken) == (command.name == "order.save-bol-image")
+    assert taken["application/json"]["examples"]
+
+
+def test_the_operations_are_those_of_the_contract(document: dict[str, Any]) -> None:
+    """R001, X01-X12: each path and method, and no other."""
+    found = {f"{method} {path}" for path, ways in document["paths"].items() for method in ways}
+    order = (
+        "create", "get", "update", "cancel", "update_status", "save_bol", "save_drop",
+        "save_bol_image", "change/create", "change/accept", "change/reject", "change/all",
+        "request/accept", "request/reject", "receipt",
+    )  # fmt: skip
+    lists = ("tenants", "pairs", "records", "mappings")
+    assert found == {
+        *(f"post /v1/order/{name}" for name in order),
+        *(f"{method} /v1/reference/{name}" for name in lists for method in ("get", "post")),
+        *("post /v1/blobs", "get /v1/blobs/{blob_id}"),
+        *("get /v1/order/{order_id}/timeline", "post /auth/token"),
+    }
+
+
+async def test_every_schema_is_served_as_it_is_published(client: httpx.AsyncClient) -> None:
+    """What a client validates with, without a checkout."""
+    listed = (await client.get("/schemas")).json()["schemas"]
+    assert [each["name"] for each in listed] == [each.name for each in DOCUMENTS]
+    for each in listed:
+        served = await client.get(each["path"])
+        assert served.headers["content-type"] == "application/json"
+        assert served.json() == json_schema(DOCUMENT[each["name"]])
+        assert each["direction"] == DOCUMENT[each["name"]].direction
+    assert (await client.get("/schemas/no.v1.json")).status_code == 404
 
 
 def test_what_a_body_is_shown_as_is_taken(document: dict[str, Any]) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from schemas.documents import DOCUMENTS
+from schemas import topics
+from schemas.codes import code_catalogue
 from schemas.operations import OPERATIONS
-from schemas.operations import PREFIX as PREFIX_OF_TYPES
 from services.kit.metrics import PREFIX, catalogue
+from services.local.stack import SERVICES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -62,9 +63,35 @@ def test_alerts_ask_for_metrics_and_labels_there_are_and_have_a_runbook() -> Non
         assert {each.strip() for part in wanted for each in part.split(",")} <= labels, row[0]
 
 
-def test_types_and_topics_that_pages_name_are_there() -> None:
-    types = {each.type for each in OPERATIONS} | {f"{PREFIX_OF_TYPES}{d.name}" for d in DOCUMENTS}
-    for name in USERS:
-        text = (DOCS / name).read_text()
-        for type_ in re.findall(r"`(crossroads\.(?:order|change)\.[a-z-]+\.v1)`", text):
-            assert type_ in types, type_
+TYPE = re.compile(r"`(crossroads\.(?:order|change|reference)\.[a-z-]+\.v1)`")
+
+
+def test_types_that_pages_name_are_there() -> None:
+    known = {each.type for each in OPERATIONS} | set(topics.types_of(topics.SYNC))
+    for page in PAGES:
+        assert set(TYPE.findall(page.read_text())) <= known, page.name
+
+
+def test_the_destinations_page_has_every_record_that_comes() -> None:
+    """R084, R088, X01, X06-X09."""
+    text = (DOCS / "integrators-destination.md").read_text()
+    assert set(topics.types_of(topics.SYNC)) <= set(TYPE.findall(text))
+
+
+def test_every_waiting_answer_is_told_to_upstreams_and_every_path_is_on_the_page_of_http() -> None:
+    """K41, X11."""
+    told = (DOCS / "integrators-upstream.md").read_text()
+    for code, entry in code_catalogue().items():
+        assert entry.outcome != "waiting" or f"`{code}`" in told
+    http = (DOCS / "http.md").read_text()
+    for each in OPERATIONS:
+        assert each.path.removeprefix("/v1").rpartition("reference/")[2] in http, each.name
+
+
+def test_the_operators_page_has_every_process_with_what_it_takes_in() -> None:
+    """Guarantee of the contract: six processes, four of them readers of topics."""
+    text = (DOCS / "sre.md").read_text().partition("## The processes")[2].partition("\n## ")[0]
+    for service in SERVICES:
+        assert f"\n| {service} |" in text
+    for base in (topics.ORDERS, topics.PROGRESS, topics.CHANGES, topics.REFERENCE):
+        assert f"`{base}*`" in text

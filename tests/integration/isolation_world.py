@@ -22,6 +22,9 @@ CANARY_VOLUME = 739157
 NUMBER = f"{CANARY}-no-1"
 GIVEN_NUMBER = f"{CANARY}-no-2"
 SECRETS = (CANARY, str(CANARY_VOLUME))
+REQUESTED_NUMBER = f"{CANARY}-no-3"
+# As long as the others, so that answers are as long, too.
+NO_NUMBER = "nobody-no-0"
 NOWHERE = "0" * 24
 PDF = b"%PDF-1.7\r\n" + CANARY.encode() * 9
 
@@ -109,13 +112,18 @@ _OVERRIDES: dict[str, dict[str, Any]] = {"change.all": {"status": "requested"}}
 
 @dataclass
 class Strangers:
-    """ACME's order for Haul with all its papers, and the keys and ids around it."""
+    """ACME's orders for Haul with papers and changes, and the keys and ids around them.
+
+    `change_ids` are by what became of them: `rejected` and `requested`.
+    """
 
     world: World
     pipe: Hub
     keys: Mapping[str, str]
     order_id: str = ""
+    requested_id: str = ""
     blob_id: str = ""
+    change_ids: Mapping[str, str] = field(default_factory=dict)
     tenant_ids: dict[str, str] = field(default_factory=dict)
 
     async def told(self, who: str, path: str, body: Any, partner: str, **headers: str) -> Any:
@@ -162,6 +170,17 @@ def served() -> Iterator[Operation]:
 def body_of(operation: Operation, order: Mapping[str, str]) -> dict[str, Any]:
     """A body that names an order and passes the operation's schema."""
     return {**_BODY, **_OVERRIDES.get(operation.name, {}), "order": dict(order), **order}
+
+
+def bodies_by_number(operation: Operation, number: str) -> Iterator[dict[str, Any]]:
+    """Bodies that name an order by its number, each way the operation has."""
+    if operation.name == "change.all":
+        yield {"order_numbers": [number]}
+    elif operation.name in {"change.accept", "change.reject"}:
+        for side in ("origin", "destination"):
+            yield {**_BODY, "order": {f"{side}_order_number": number}}
+    else:
+        yield body_of(operation, {"order_number": number})
 
 
 def secrets_in(text: str, *own: str) -> list[str]:
@@ -236,7 +255,33 @@ async def _trade(made: Strangers) -> None:
     )
     assert picture.status_code == 200, picture.text
     made.blob_id = picture.json()["bol_photo"]["blob_id"]
+    received = {**named, "status": "received", "destination_order_number": GIVEN_NUMBER,
+                "reason_code": f"{CANARY} code", "message": f"{CANARY} receipt"}  # fmt: skip
+    await made.told("haul", "order/receipt", received, "acme")
+    made.change_ids = await _changes(made, named)
+    await _requested(made)
     waits = {**_STATUS, **named, "location": _GAP}
     assert (await made.told("haul", "order/update_status", waits, "acme"))["status"] != "synced"
     assert isinstance(made.world.broker, Taken)
     await made.world.broker.publish()
+
+
+async def _changes(made: Strangers, named: Mapping[str, Any]) -> dict[str, str]:
+    """A change that a second one supersedes."""
+    proposed = [
+        (await made.told("haul", "order/change/create", {**named, "note": note}, "acme"))
+        for note in (f"{CANARY} change", f"{CANARY} other change")
+    ]
+    old, new = (each["order_change"]["id"] for each in proposed)
+    return {"rejected": old, "requested": new}
+
+
+async def _requested(made: Strangers) -> None:
+    """An order that Haul has not accepted yet."""
+    pair = {"origin": "acme", "destination": "haul"}
+    await made.pipe.reference("pair", {**pair, "acceptance": "manual"})
+    created = {**_CREATE, "origin_order_number": REQUESTED_NUMBER}
+    assert (await made.told("acme", "order/create", created, "haul"))["status"] == "requested"
+    await made.pipe.reference("pair", {**pair, "acceptance": "auto"})
+    found = await made.told("haul", "order/get", {"order_number": REQUESTED_NUMBER}, "acme")
+    made.requested_id = found["_id"]

@@ -137,13 +137,19 @@ async def test_with_several_tenants_a_command_must_name_one_and_a_read_searches_
 
 
 async def test_the_rate_limit_counts_each_credential(fresh_database: str) -> None:
+    """K29, K31: a 429 has its sentence alone, and says when to come again; it makes no command."""
     async with gateway(fresh_database, rate_limit="2/minute") as world:
         first, second = await world.key("acme"), await world.key("blue")
         answers = [
             await world.client.post(GET, json=ASKED, headers={"X-API-Key": first}) for _ in range(3)
         ]
         assert [answer.status_code for answer in answers] == [404, 404, 429]
-        assert int(answers[2].headers["retry-after"]) >= 1
+        seconds = answers[2].headers["retry-after"]
+        assert int(seconds) >= 1
+        said = f"Too many requests: the rate limit of this credential is used up for {seconds} s."
+        assert answers[2].json() == {"detail": said}
+        assert (await world.create(first)).status_code == 429
+        assert world.broker.sent == []
         other = await world.client.post(GET, json=ASKED, headers={"X-API-Key": second})
         assert other.status_code == 404
 

@@ -1,24 +1,24 @@
 """A tenant never reads or infers an order of a pair it does not belong to (guarantee 6, R009)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
-import asyncpg
 import orjson
 import pytest
 
 from schemas.operations import Operation, operation
-from services.kit.database import Connection, open_pool, transaction
-from services.kit.reading_role import READER, open_reading_pool
-from services.records import isolation
+from services.kit.database import open_pool, transaction
 from tests.integration.gateway_world import Taken
 from tests.integration.hub import syncs
 from tests.integration.isolation_world import (
     GIVEN_NUMBER,
+    NO_NUMBER,
     NOWHERE,
     NUMBER,
+    REQUESTED_NUMBER,
     SECRETS,
     Strangers,
+    bodies_by_number,
     body_of,
     counted,
     secrets_in,
@@ -30,22 +30,16 @@ SERVED = list(served())
 COMMANDS = [each for each in SERVED if each.base is not None]
 # Who asks for a list of changes is shown what there is, not told that something is missing.
 BY_ID = [each for each in SERVED if each.name != "change.all"]
+SETTLING = [operation("change.accept"), operation("change.reject")]
+# Headers of an answer that are another's in every answer.
+OF_ITS_OWN = {"content-length", "x-correlation-id", "idempotency-key", "date"}
+LOGS_OWN = {"_id", "date", "correlation_id", "saga_id"}
 
 
 @pytest.fixture
 async def world(fresh_database: str) -> AsyncIterator[Strangers]:
     async with strangers(fresh_database) as made:
         yield made
-
-
-@pytest.fixture
-async def reader(world: Strangers) -> AsyncIterator[Connection]:
-    """A transaction of the reading role that names no tenant yet."""
-    async with (
-        await open_reading_pool(world.world.dsn, application_name="test", max_size=1) as pool,
-        transaction(pool, readonly=True) as connection,
-    ):
-        yield connection
 
 
 async def test_the_two_tenants_of_an_order_do_meet_its_words(world: Strangers) -> None:
@@ -56,31 +50,110 @@ async def test_the_two_tenants_of_an_order_do_meet_its_words(world: Strangers) -
         assert secrets_in(await world.everything_stored_for(who))
 
 
-@pytest.mark.parametrize("asked", BY_ID, ids=lambda each: each.name)
-async def test_an_order_of_others_is_the_404_of_one_that_does_not_exist(
-    world: Strangers, asked: Operation
-) -> None:
-    """K08, K29, K34: text, code, headers and the number of queries, by HTTP."""
+async def told_apart(
+    world: Strangers,
+    asked: Operation,
+    bodies: Sequence[Mapping[str, Any]],
+    own: Sequence[str],
+) -> tuple[int, str]:
+    """Status and text of the one answer that Eve gets to both bodies.
+
+    They differ in nothing but the words of `own`: nor do headers or the number of queries.
+    """
     broker = world.world.broker
     assert isinstance(broker, Taken)
     assert broker.pipe is not None
     hub = world.world.client._transport.app.state.hub  # type: ignore[attr-defined]
     # A command's caller asks for its answer as often as it takes: only its own work is counted.
     pools = [broker.pipe.pool] if asked.base is not None else [hub.pool, hub.reading.pool]
-    answers: list[tuple[int, str, list[str]]] = []
+    answers: list[tuple[int, str, list[tuple[str, str]]]] = []
     queries: list[int] = []
     for _ in range(2):  # The first round prepares statements.
         answers.clear()
         queries.clear()
-        for order_id in (world.order_id, NOWHERE):
+        for body in bodies:
             with counted(pools) as statements:
-                answer = await world.by_eve(asked, body_of(asked, {"order_id": order_id}))
-            headers = sorted(set(answer.headers) - {"content-length"})
-            answers.append((answer.status_code, answer.text.replace(order_id, ""), headers))
+                answer = await world.by_eve(asked, body)
+            text = same_again(answer.json())
+            for word in own:
+                text = text.replace(word, "")
+            headers = sorted((k, v) for k, v in answer.headers.items() if k not in OF_ITS_OWN)
+            answers.append((answer.status_code, text, headers))
             queries.append(len(statements))
     assert answers[0] == answers[1]
-    assert answers[0][0] == 404
     assert queries[0] == queries[1] > 0
+    return answers[0][:2]
+
+
+def same_again(body: dict[str, Any]) -> str:
+    """An answer without what is another's in every log entry."""
+    if isinstance(body.get("log"), dict):
+        body["log"] = {k: v for k, v in body["log"].items() if k not in LOGS_OWN}
+    return orjson.dumps(body).decode()
+
+
+@pytest.mark.parametrize("asked", BY_ID, ids=lambda each: each.name)
+async def test_an_order_of_others_is_the_404_of_one_that_does_not_exist(
+    world: Strangers, asked: Operation
+) -> None:
+    """K08, K29, K34, X06-X08: text, code, headers and the number of queries, by HTTP."""
+    for order_id in (world.order_id, world.requested_id):
+        bodies = [body_of(asked, {"order_id": each}) for each in (order_id, NOWHERE)]
+        status, _ = await told_apart(world, asked, bodies, (order_id, NOWHERE))
+        assert status == 404
+
+
+@pytest.mark.parametrize("asked", SETTLING, ids=lambda each: each.name)
+async def test_a_change_of_others_is_the_404_of_one_that_does_not_exist(
+    world: Strangers, asked: Operation
+) -> None:
+    """R015, X03, X04: by its id, whatever became of it, alone and beside its order's names."""
+    for change_id in world.change_ids.values():
+        for order in (None, {"order_id": world.order_id}, {"origin_order_number": NUMBER}):
+            bodies = [{"id": each, "order": order} for each in (change_id, NOWHERE)]
+            status, text = await told_apart(world, asked, bodies, ())
+            assert (status, orjson.loads(text)) == (404, {"detail": "There is no such change."})
+
+
+@pytest.mark.parametrize("asked", SERVED, ids=lambda each: each.name)
+async def test_a_number_of_others_is_the_number_nobody_gave(
+    world: Strangers, asked: Operation
+) -> None:
+    """K34, K42, X02: what waits for a number, what is told there is none, and what is listed."""
+    for number in (NUMBER, GIVEN_NUMBER, REQUESTED_NUMBER):
+        for bodies in zip(
+            bodies_by_number(asked, number), bodies_by_number(asked, NO_NUMBER), strict=True
+        ):
+            status, text = await told_apart(world, asked, bodies, (number, NO_NUMBER))
+            if asked.base is not None:
+                assert (status, orjson.loads(text)["status"]) == (200, "pending")
+            elif asked.name == "change.all":
+                assert (status, orjson.loads(text)["changes"]) == (200, [])
+            else:
+                assert status == 404
+
+
+async def test_a_list_of_changes_shows_a_stranger_none_whatever_it_asks_for(
+    world: Strangers,
+) -> None:
+    """X02, K09: by each filter, and by either tenant of the pair as the partner."""
+    asked = operation("change.all")
+    since = "2020-01-01T00:00:00Z"
+    bodies: tuple[dict[str, Any], ...] = (
+        *({"status": status} for status in ("requested", "rejected", "synced")),
+        {"order_numbers": [NUMBER, GIVEN_NUMBER, REQUESTED_NUMBER]},
+        {"change_types": ["note_change"]},
+        {"as_of": since},
+        {"updated_as_of": since},
+        {"between": {"start": since, "end": "2999-01-01T00:00:00Z"}},
+    )
+    for body in bodies:
+        for partner in ("acme", "haul"):
+            answer = await world.by_eve(asked, body, partner)
+            assert (answer.status_code, answer.json()["changes"]) == (200, [])
+            mine = await world.world.ask(world.keys["acme"], "order/change/all", body)
+            shown = {each["id"] for each in mine.json()["changes"]}
+            assert shown <= set(world.change_ids.values())
 
 
 @pytest.mark.parametrize("asked", BY_ID, ids=lambda each: each.name)
@@ -178,131 +251,32 @@ async def test_the_row_of_an_order_of_others_is_not_waited_for(world: Strangers)
         await open_pool(world.world.dsn, application_name="test", max_size=1) as pool,
         transaction(pool) as held,
     ):
-        await held.execute("SELECT FROM orders WHERE id = $1 FOR UPDATE", world.order_id)
+        await held.execute("SELECT FROM orders FOR UPDATE")
+        await held.execute("SELECT FROM order_changes FOR UPDATE")
         for asked in COMMANDS:
-            body = body_of(asked, {"order_id": world.order_id})
-            record = world.pipe.record(
-                asked.name, body, topic=asked.base, origin="eve", partner="acme"
-            )
-            [answered] = await world.pipe.process(record)
-            assert answered["value"]["http_status"] == 404
-            assert (await world.by_eve(asked, body)).status_code == 404
+            for body in asked_in_vain(world, asked):
+                record = world.pipe.record(
+                    asked.name, body, topic=asked.base, origin="eve", partner="acme"
+                )
+                [answered] = await world.pipe.process(record)
+                told = await world.by_eve(asked, body)
+                statuses = (answered["value"]["http_status"], told.status_code)
+                assert statuses == ((404, 404) if OF_A_ROW & set(_names(body)) else (200, 200))
 
 
-async def readable(connection: Connection) -> dict[str, list[str]]:
-    """The columns the reading role may select, by table."""
-    rows = await connection.fetch(
-        "SELECT table_name, column_name FROM information_schema.column_privileges"
-        " WHERE grantee = $1 AND privilege_type = 'SELECT' ORDER BY 1, 2",
-        READER,
-    )
-    found: dict[str, list[str]] = {}
-    for table, column in rows:
-        found.setdefault(table, []).append(column)
-    return found
+OF_A_ROW = {"id", "order_id"}
 
 
-async def everything(connection: Connection) -> dict[str, list[str]]:
-    """All rows the role sees of each table, as text; no condition but the policies' own."""
-    return {
-        table: [
-            str(row[0])
-            for row in await connection.fetch(f"SELECT ({', '.join(columns)})::text FROM {table}")
-        ]
-        for table, columns in (await readable(connection)).items()
-    }
+def _names(body: Mapping[str, Any]) -> list[str]:
+    return [*body, *(body["order"] or {})]
 
 
-# Nobody's own: master data, and the bare ids of records on their way.
-FOR_EVERYBODY = {"master_records", "outbox", "outbox_parked"}
-
-
-async def test_without_a_tenant_the_reading_role_sees_nothing(reader: Connection) -> None:
-    seen = await everything(reader)
-    assert len(seen) > len(FOR_EVERYBODY)
-    assert {table for table, rows in seen.items() if rows} <= FOR_EVERYBODY
-
-
-async def test_without_any_condition_the_reading_role_sees_no_row_of_others(
-    world: Strangers, reader: Connection
-) -> None:
-    """Guarantee 6: a condition that is forgotten in a query opens nothing."""
-    await isolation.read_as(reader, [world.tenant_ids["eve"]])
-    seen = await everything(reader)
-    assert [table for table, rows in seen.items() if secrets_in("".join(rows))] == []
-    assert seen["orders"] == seen["order_events"] == seen["blobs"] == []
-    assert len(seen["tenants"]) == 2
-    await isolation.read_as(reader, [world.tenant_ids["haul"]])
-    seen = await everything(reader)
-    met = {table for table, rows in seen.items() if secrets_in("".join(rows))}
-    assert {"orders", "order_events", "log_entries", "gaps", "tenants"} <= met
-    assert seen["blobs"] != []
-
-
-async def test_every_table_with_tenants_or_orders_in_it_is_guarded(reader: Connection) -> None:
-    owned = {"tenant_id", "origin_id", "destination_id", "order_id", "wait_tenant", "client_id"}
-    guarded = {
-        row["relname"]
-        for row in await reader.fetch("SELECT relname FROM pg_class WHERE relrowsecurity")
-    }
-    may_read = await readable(reader)
-    assert set(may_read) - FOR_EVERYBODY == guarded
-    for table in FOR_EVERYBODY & set(may_read):
-        assert not owned & set(may_read[table])
-    for table in ("outbox", "outbox_parked"):
-        assert may_read[table] == ["id"]
-    assert not {"body", "fingerprint"} & set(may_read["commands"])
-    assert not {"credentials", "credential_tenants", "token_key"} & set(may_read)
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "DELETE FROM orders",
-        "UPDATE orders SET message = ''",
-        "INSERT INTO lane_repairs (order_id) VALUES ('')",
-        "SELECT secret FROM token_key",
-        "SELECT body FROM commands",
-        "SELECT value FROM outbox",
-    ],
-)
-async def test_the_reading_role_may_do_nothing_else(world: Strangers, statement: str) -> None:
-    async with (
-        await open_reading_pool(world.world.dsn, application_name="test", max_size=1) as pool,
-        pool.acquire() as connection,
-    ):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute(statement)
-
-
-async def test_the_setting_ends_with_its_transaction(world: Strangers) -> None:
-    hub: Any = world.world.client._transport.app.state.hub  # type: ignore[attr-defined]
-    async with hub.reading.of_tenants([world.tenant_ids["acme"]]) as connection:
-        assert await connection.fetchval("SELECT count(*) FROM orders") == 1
-    async with await open_reading_pool(world.world.dsn, application_name="t", max_size=1) as pool:
-        async with transaction(pool, readonly=True) as connection:
-            await isolation.read_as(connection, [world.tenant_ids["acme"]])
-            assert await connection.fetchval("SELECT count(*) FROM orders") == 1
-        assert await pool.fetchval("SELECT count(*) FROM orders") == 0
-
-
-async def test_the_policies_leave_the_indexes_of_orders_usable(
-    world: Strangers, reader: Connection
-) -> None:
-    """A policy whose condition had to be asked first would read every order for each request."""
-    await isolation.read_as(reader, [world.tenant_ids["haul"]])
-    await reader.execute("SET LOCAL enable_seqscan = off")
-    for condition in ("id = 'x'", "origin_id = 'x' AND origin_number = 'x'"):
-        plan = await reader.fetch(f"EXPLAIN SELECT * FROM orders WHERE {condition}")
-        lines = "\n".join(row[0] for row in plan)
-        assert "Index Cond" in lines
-        assert "Seq Scan" not in lines
-
-
-async def test_a_service_that_is_bound_by_a_policy_hears_of_it(world: Strangers) -> None:
-    """Workers are the owner; one that is not must fail, and not see half of the orders."""
-    async with await open_pool(
-        world.world.dsn, application_name="t", max_size=1, settings={"role": READER}
-    ) as pool:
-        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
-            await pool.fetch("SELECT * FROM orders")
+def asked_in_vain(world: Strangers, asked: Operation) -> Iterator[dict[str, Any]]:
+    """A stranger's bodies that name an order, or a change of it, in each way there is."""
+    for order_id in (world.order_id, world.requested_id):
+        yield body_of(asked, {"order_id": order_id})
+    for number in (NUMBER, GIVEN_NUMBER):
+        yield from bodies_by_number(asked, number)
+    if asked in SETTLING:
+        for change_id in world.change_ids.values():
+            yield {"id": change_id, "order": None}
