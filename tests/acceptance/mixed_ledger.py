@@ -80,10 +80,21 @@ class MixedLedger(Ledger):
                 ending = course.endings.get(id_)
                 if not told or (ending is not None and id_ not in self.final_at):
                     missing.append(f"{id_}: {ending}, not {told}")
+        return missing + self._untold(course)
+
+    def unsettled(self) -> list[str]:
+        """What has not come yet, a sentence each; a result may be read before its sync record."""
+        untold = [line for each in self.courses.values() for line in self._untold(each)]
+        return super().unsettled() + untold
+
+    def _untold(self, course: Course) -> list[str]:
+        if course.order.number in self.at_once:
+            return []
+        missing = []
         for side, wanted in course.wanted.items():
             seen = self.told_to[course.order.number, side]
             if len(seen) < len(wanted):
-                missing.append(f"{side}: {wanted[len(seen)]}")
+                missing.append(f"{side} was not told {wanted[len(seen)]}")
         return missing
 
     def take(self, seen: Seen) -> None:

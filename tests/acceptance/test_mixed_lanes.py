@@ -10,5 +10,5 @@ pytestmark = [pytest.mark.timeout(1800), pytest.mark.long, on_each()]
 REPLICAS = {"order_intake": 2, "change_acceptance": 2}
 
 
-async def test_six_hundred_orders_end_as_the_documents_say(stack: Stack) -> None:
-    await whole(stack, orders=600, words=7, seed=42, killed_behind=VICTIMS)
+async def test_three_hundred_orders_end_as_the_documents_say(stack: Stack) -> None:
+    await whole(stack, orders=300, words=7, seed=42, killed_behind=VICTIMS)
