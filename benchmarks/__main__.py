@@ -193,6 +193,7 @@ class Bench:
 
 async def measure(stack: BenchStack, asked: argparse.Namespace) -> dict[str, Any]:
     """All that is asked for, on a stack that is ready."""
+    began = time.monotonic()
     companies = Companies(asked.seed)
     await stack.refer(companies)
     names = ["limit", *asked.peers]
@@ -225,6 +226,7 @@ async def measure(stack: BenchStack, asked: argparse.Namespace) -> dict[str, Any
             "callers": bench.callers,
         }.items():
             if part in asked.parts:
+                say(f"{part}, {time.monotonic() - began:.0f} s after the stack was ready")
                 found["latency_ms" if part == "latency" else part] = await measured()
         if asked.listed:
             found["listing"] = await bench.listing(sides)

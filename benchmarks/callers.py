@@ -7,7 +7,6 @@ caller waits for a result. When all are there it is thawed, and every caller is 
 import asyncio
 import contextlib
 import json
-import resource
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -24,6 +23,7 @@ from benchmarks.pictures import watched
 from benchmarks.processes import frozen
 from benchmarks.sides import Side
 from benchmarks.stack import BenchStack
+from services.kit.open_files import allow
 from tests.acceptance.stack import until
 from tests.acceptance.words import Companies, Order
 
@@ -95,12 +95,11 @@ class Crowd:
 def room_for(callers: int) -> None:
     """Let this process, and those it starts, hold so many connections open.
 
-    ValueError where the hard limit of this machine does not allow it.
+    SystemExit, in words, where this machine's hard limit does not allow it.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = callers + OTHER_FILES
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if (allowed := allow(wanted)) < wanted:
+        raise SystemExit(f"{callers:,} callers need {wanted:,} open files; {allowed:,} are allowed")
 
 
 async def callers(

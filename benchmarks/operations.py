@@ -91,17 +91,19 @@ class Operations:
         return orders
 
     async def _timed(self, name: str, orders: Sequence[Order], call: Call) -> None:
-        taken, pending = [], 0
+        taken, pending, waits = [], 0, False
         for at, order in enumerate(orders):
             began = time.monotonic()
             answer = await call(order, at)
             seconds = time.monotonic() - began
-            waits = _checked(answer)
+            unanswered = _checked(answer)
+            waits = waits or unanswered
             if at >= self._warm:
                 taken.append(seconds)
-                pending += waits
-        # What was answered `pending` must be done before the next operation is about it.
-        await self._stack.quiet()
+                pending += unanswered
+        if waits:
+            # The next operation may be about it.
+            await self._stack.quiet()
         self.found[name] = {**Latency.of(taken).told(), "pending": pending}
 
     async def _create_one(self, order: Order, _: int) -> httpx.Response:

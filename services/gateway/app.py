@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from services.gateway.board import AnswerBoard
+import structlog
+
+from services.gateway.board import MOST_CALLERS, AnswerBoard
 from services.gateway.hub import Hub, Reader, look_in
 from services.gateway.rates import Rates
 from services.gateway.routes import application
@@ -14,12 +16,17 @@ from services.kit.database import open_pool
 from services.kit.health import Health
 from services.kit.listening import Listener
 from services.kit.migrations import require_current
+from services.kit.open_files import allow
 from services.kit.outbox import PUBLISHED_CHANNEL
 from services.kit.process import Parts
 from services.kit.reading_role import open_reading_pool
 from services.kit.settings import Settings
 
+log = structlog.get_logger()
+
 SERVICE = "gateway"
+# The callers there is room for, each a connection, and what else is open.
+_OPEN_FILES = MOST_CALLERS + 500
 
 
 @asynccontextmanager
@@ -29,6 +36,8 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
     Raises SchemaTooOld, ReadingRoleRefused, and what `is_away` knows when the database does not
     answer at the start.
     """
+    if (allowed := allow(_OPEN_FILES)) < _OPEN_FILES:
+        log.warning("fewer files may be open than there is room for callers", allowed=allowed)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
             await open_pool(settings.database_url, application_name=SERVICE)

@@ -26,6 +26,7 @@ POLL_SECONDS = 0.25
 # callers a look takes tens of milliseconds, and every burst of answers asks for one.
 BREATH_SECONDS = 0.003
 _AWAY_PAUSE_SECONDS = 0.5
+MOST_CALLERS = 12_000
 
 
 @dataclass(slots=True, eq=False)
@@ -157,7 +158,7 @@ class Room:
     `callers` and `size` (bytes of bodies) are upper bounds, so that memory has one.
     """
 
-    def __init__(self, *, callers: int = 12_000, size: int = 256 * 1024 * 1024) -> None:
+    def __init__(self, *, callers: int = MOST_CALLERS, size: int = 256 * 1024 * 1024) -> None:
         self._callers = callers
         self._size = size
         self.callers = 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 import asyncpg
 import httpx
 import orjson
+import psutil
 
 from schemas.topics import ORDERS
+from services.gateway.board import MOST_CALLERS
 from services.kit.settings import Settings
 from services.records import credentials
 from tests.integration.hub import order
@@ -87,6 +90,21 @@ async def ready(client: httpx.AsyncClient) -> None:
     async with asyncio.timeout(READY_SECONDS):
         while (await client.get("/readyz")).status_code != 200:
             await asyncio.sleep(0.05)
+
+
+async def test_a_gateway_may_have_a_connection_open_for_each_caller_there_is_room_for(
+    fresh_database: str, kafka: str
+) -> None:
+    """Or as many as its hard limit allows: most systems start a process with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        async with running(fresh_database, kafka) as gateway:
+            allowed, _ = psutil.Process(gateway.process.pid).rlimit(psutil.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    most = MOST_CALLERS if hard == resource.RLIM_INFINITY else min(MOST_CALLERS, hard)
+    assert allowed >= most
 
 
 async def test_a_caller_that_vanishes_leaves_its_command_and_sigterm_lets_the_others_go(

@@ -30,9 +30,26 @@ class Dealing:
 
     async def begin(self) -> None:
         """The order is sent on its sender's own topic, and read by its destination."""
-        self.stage.orders[self.order.command_id] = self.order
         await self.stage.upstream.order(self.order)
-        await delivered(self.stage, self.order)
+        self.row(ORIGIN, "sends the order", KAFKA, "done")
+        await self.created()
+
+    async def created(self) -> None:
+        """The destination has the order, as it was meant, and it counts as delivered."""
+        stage, order = self.stage, self.order
+        stage.orders[order.command_id] = order
+        await delivered(stage, order)
+        seen = stage.deliveries.orders[order.destination, order.number]
+        self._is_read(order.destination, "order.created", seen)
+
+    def row(self, who: str, text: str, way: str, answered: str) -> None:
+        """A line of the table: what was said, and what it was answered."""
+        self.rows.append([self.stage.name(who), f"{text} ({way})", answered, ""])
+
+    def _is_read(self, who: str, kind: str, seen: Seen) -> None:
+        """The last line's record, beside others of it."""
+        told = f"{self.stage.name(who)}: {kind}, number {seen.document['sequence']}"
+        self.rows[-1][-1] = "; ".join(filter(None, (self.rows[-1][-1], told)))
 
     async def says(
         self,
@@ -75,7 +92,7 @@ class Dealing:
         answered = "done" if code is None else f"{result['http_status']} {code}"
         if (result["outcome"], result["code"]) != (wanted, code):
             stage.tell.check(f"{text}: {answered}", False, str(result))
-        self.rows.append([stage.name(who), f"{text} ({way})", answered, ""])
+        self.row(who, text, way, answered)
         return result
 
     async def result(self, who: str, command_id: str) -> Body:
@@ -103,9 +120,7 @@ class Dealing:
         await stage.watch.until(there, f"{stage.name(who)} reads {kind} of {cause}")
         stage.heard.add(key)
         seen: Seen = stage.told_to(who)[key]
-        if self.rows:
-            told = f"{stage.name(who)}: {kind}, number {seen.document['sequence']}"
-            self.rows[-1][-1] = "; ".join(filter(None, (self.rows[-1][-1], told)))
+        self._is_read(who, kind, seen)
         document: Body = seen.document
         return document
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.cli.demo.dealing import HTTP, KAFKA, Dealing, table
-from services.cli.demo.opening import delivered, expect, plain_order
+from services.cli.demo.opening import expect, plain_order
 from services.cli.demo.stage import Stage
 from services.cli.demo.trade import CAREFUL, LATE_SUPPLIER, NORTH, ORIGIN
 
@@ -24,15 +24,15 @@ async def accepted_by_hand(stage: Stage) -> None:
         order.body, stage.key, destination=CAREFUL, command_id=order.command_id
     )
     expect(stage, answer, 200, "requested", "an order for it, over HTTP")
+    taken.row(ORIGIN, "sends an order", HTTP, "200 requested")
     asked = await taken.reads(CAREFUL, _REQUESTED, order.command_id)
     taken.reads_order(asked["order"], "what is asked for is the order")
     await _waits(taken, "request.manual_acceptance")
-    stage.orders[order.command_id] = order
     done = await taken.says(
         CAREFUL, KAFKA, "order.request-accept", "accepts it", destination_order_number="LT-501"
     )
     receipt = (await taken.reads(ORIGIN, "order.accepted", done))["receipt"]
-    await delivered(stage, order)
+    await taken.created()
     create = await taken.result(ORIGIN, order.command_id)
     found = await taken.got(CAREFUL, "LT-501")
     tell.check(
@@ -45,9 +45,10 @@ async def accepted_by_hand(stage: Stage) -> None:
     )
     left = Dealing(stage, plain_order(stage, "PF-ASK-2", destination=CAREFUL))
     await stage.upstream.order(left.order)
+    left.row(ORIGIN, "sends another", KAFKA, "requested")
     await left.reads(CAREFUL, _REQUESTED, left.order.command_id)
     done = await left.says(
-        CAREFUL, HTTP, "order.request-reject", "rejects another", reason_code="no-truck"
+        CAREFUL, HTTP, "order.request-reject", "rejects it", reason_code="no-truck"
     )
     await left.reads(ORIGIN, "order.rejected", done)
     await _ends_refused(left, "order.rejected")
@@ -99,9 +100,11 @@ async def cancels(stage: Stage) -> None:
     tell.act("Orders are canceled, before they were sent and after")
     early = Dealing(stage, plain_order(stage, "PF-CANCEL-1", supplier=LATE_SUPPLIER))
     await stage.upstream.order(early.order)
+    early.row(ORIGIN, "sends the order", KAFKA, "waits: mapping.gap")
     await _waits(early, "mapping.gap")
     await early.says(ORIGIN, KAFKA, "order.cancel", "cancels what waits", reason_code="weather")
-    early.rows[-1][-1] = "nobody"
+    for row in early.rows:
+        row[-1] = "nobody"
     await _ends_refused(early, "order.canceled")
     told = [early]
     for number, who, other, way, reason in (
