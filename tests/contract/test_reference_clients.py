@@ -4,6 +4,7 @@ import ast
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -194,6 +195,34 @@ async def test_a_destination_takes_each_record_once_and_in_order(
             assert (await line_about(again, order_id))[:2] == ["knew", n]
     given = f"T-{order_id[-8:].upper()}"
     await eventually(lambda: _received(stack, given), "the receipt to be taken")
+
+
+@pytest.mark.timeout(200)
+async def test_what_the_readme_says_further_works_as_printed(stack: Stack) -> None:
+    """X01, X10, X11: the update behind the first order, and every command for looking at it."""
+    text = (FOLDER.parents[1] / "README.md").read_text()
+    [shell] = re.findall(r"```shell\n(.*?)```", text, re.DOTALL)
+    first, update = order("ACME-1"), re.search(r"-d '(.*)'", shell)
+    assert update is not None
+    assert "/v1/order/update " in shell
+    key = await stack.api_key("acme", *SCOPES)
+    headers = {"X-API-Key": key, "X-Dest-Tenant-Name": "hauler"}
+    async with httpx.AsyncClient(trust_env=False, timeout=30, base_url=stack.http) as hub:
+        made = await hub.post("/v1/order/create", json=first, headers=headers)
+        assert made.json()["status"] == "synced", made.text
+        said = await hub.post("/v1/order/update", content=update[1].encode(), headers=headers)
+        assert (said.status_code, said.json()["order"]["note"]) == (200, "Gate 4"), said.text
+    commands = re.findall(r"^\$ (\S+) ([^#\n]+)", text, re.MULTILINE)
+    asked = [words.split() for name, words in commands if name == ".venv/bin/crossroads"]
+    assert {"status", "orders", "changes", "gaps", "audit", "doctor"} <= {each[0] for each in asked}
+    for words in asked:
+        if words[0] != "up":
+            code, _, talk = await stack.run(*words)
+            assert code == 0, f"{words}: {talk}"
+    verbs = {words.strip() for name, words in commands if name == "make"}
+    rules = (FOLDER.parents[1] / "Makefile").read_text()
+    assert verbs == {"demo", "test", "setup"}
+    assert all(re.search(rf"^{verb}:", rules, re.MULTILINE) for verb in verbs)
 
 
 async def _says_assigned(stack: Stack) -> None:

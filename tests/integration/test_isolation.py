@@ -161,23 +161,25 @@ async def test_a_list_of_changes_shows_a_stranger_none_whatever_it_asks_for(
 async def test_no_word_of_an_order_of_others_reaches_a_stranger(
     world: Strangers, asked: Operation, partner: str
 ) -> None:
-    """K09, K29, K42: by id, by the numbers of both sides, by what is wrong, for either partner."""
-    before = await world.world.pool.fetchrow("SELECT * FROM orders WHERE id = $1", world.order_id)
-    for named in (
-        {"order_id": world.order_id},
-        {"order_id": world.order_id, "order_number": NUMBER},
-        {"order_number": NUMBER},
-        {"order_number": GIVEN_NUMBER},
-    ):
-        own = (world.order_id, NUMBER, GIVEN_NUMBER)
-        body = body_of(asked, named)
+    """K09, K29, K42: by ids, by the numbers of both sides, by what is wrong, for either partner."""
+    before = await theirs(world)
+    own = (world.order_id, world.requested_id, NUMBER, GIVEN_NUMBER)
+    bodies = [body_of(asked, {"order_id": world.order_id, "order_number": NUMBER})]
+    bodies += asked_in_vain(world, asked)
+    for body in bodies:
         for wrong in ({}, {"order": 7}, {"details": None, "note": 9}):
             answer = await world.by_eve(asked, {**body, **wrong}, partner)
             assert answer.status_code < 500
             assert secrets_in(f"{answer.text}{answer.headers}", *own) == []
     assert secrets_in(await world.everything_stored_for("eve"), *own) == []
-    after = await world.world.pool.fetchrow("SELECT * FROM orders WHERE id = $1", world.order_id)
-    assert after == before
+    assert await theirs(world) == before
+
+
+async def theirs(world: Strangers) -> list[Any]:
+    """The two companies' orders and changes, as they are stored."""
+    pool = world.world.pool
+    return [await pool.fetch(f"SELECT * FROM {table} ORDER BY id")
+            for table in ("orders", "order_changes")]  # fmt: skip
 
 
 @pytest.mark.parametrize("asked", COMMANDS, ids=lambda each: each.name)
