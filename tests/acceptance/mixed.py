@@ -88,7 +88,7 @@ class Mixed:
         for each in said:
             what = course.create() if each is None else each
             by_http = self._draw_http(what)
-            there = "http" if by_http else what.by + TOPICS[what.operation]
+            there = ("http" if by_http else what.by) + TOPICS[what.operation]
             if there != topic or what.operation in OVERTAKING:
                 await self.heard(course)
             topic = there
