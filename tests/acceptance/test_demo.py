@@ -80,9 +80,14 @@ def test_the_demo_checks_its_whole_story_exits_0_and_leaves_nothing_running(home
     assert summary["told"] > 100
     # Done, or refused as it must be: what is not yours, stale, or was canceled while it waited.
     dealt = {
-        **{"order.update": (4, 0), "change.propose": (3, 0), "change.reject": (2, 0)},
-        **{"change.accept": (1, 2), "order.receipt": (3, 0), "order.cancel": (3, 0)},
-        **{"order.request-accept": (1, 0), "order.request-reject": (1, 0)},
+        "order.update": (4, 0),
+        "change.propose": (3, 0),
+        "change.reject": (2, 0),
+        "change.accept": (1, 2),
+        "order.receipt": (3, 0),
+        "order.cancel": (3, 0),
+        "order.request-accept": (1, 0),
+        "order.request-reject": (1, 0),
     }
     assert dealt == {n: (operations[n]["done"], operations[n]["refused"]) for n in dealt}
     assert operations["order.create"]["refused"] == 3
