@@ -46,7 +46,9 @@ _AWAY_CLASSES = ("08", "28", "40", "53", "57", "58", "XX")
 _AWAY_STATES = frozenset({"25006", "25P03", "25P04", "55P03", "3D000"})
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
 _CLOSED = re.compile(
-    r"connection (is|was) closed|connection has been released|pool is clos|operation is cancelling"
+    r"connection (is|was) closed|connection has been released|pool is clos"
+    # One task uses a connection: whatever still goes on there was left behind when it was lost.
+    r"|another operation is (cancelling|in progress)"
 )
 
 _SESSION_ERRORS = (
