@@ -377,13 +377,8 @@ def test_needs_name_the_order_its_number_and_every_key_once_per_place() -> None:
     assert (needs.scope, needs.towards) == (ERP, TMS)
     assert needs.order_ids == {(command().caller.id, command().derive("order"))}
     assert needs.numbers == {(ACME.id, "PO-1")}
-    assert [entity for entity, _ in needs.keys] == [
-        "site",
-        "product",
-        "terminal",
-        "company",
-        "company",
-    ]
+    named = [entity for entity, _ in needs.keys]
+    assert named == ["site", "product", "terminal", "company", "company"]
 
 
 @pytest.mark.parametrize("request_", [{}, {"drops": [None, 5, {}]}, [], "text", {"drops": {}}])

@@ -331,19 +331,16 @@ def test_k42_an_update_of_an_unknown_number_waits_for_it() -> None:
 
 
 def test_an_order_of_another_pair_is_the_miss_of_one_that_does_not_exist() -> None:
-    stranger = {"order": {"order_id": "f" * 24}, "note": "N"}
     other = sent(origin_id=trade.GAMMA.id)
-    known = {"order": {"order_id": other.id}, "note": "N"}
-    answers = [take(command(UPDATE, each), world(other)).answer for each in (stranger, known)]
-    assert [answer.code for answer in answers] == ["request.order_not_found"] * 2
-    assert answers[0].http_status == 404
+    asked = [{"order": {"order_id": id_}, "note": "N"} for id_ in ("f" * 24, other.id)]
+    answers = [take(command(UPDATE, each), world(other)).answer for each in asked]
+    told_alike = [(answer.code, answer.http_status) for answer in answers]
+    assert told_alike == [("request.order_not_found", 404)] * 2
 
 
 def test_r004_a_pair_that_is_none_is_403() -> None:
-    effects = take(
-        command(UPDATE, amend(), by=ACME, partner=trade.GAMMA, partner_name="Gamma Oil"), world()
-    )
-    assert told(effects) == ("refused", 403, "request.no_such_pair")
+    asked = command(UPDATE, amend(), by=ACME, partner=trade.GAMMA, partner_name="Gamma Oil")
+    assert told(take(asked, world())) == ("refused", 403, "request.no_such_pair")
 
 
 DROPS = st.lists(
