@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 
 import pytest
 
 from services.kit.cloudevents import Record
-from services.kit.database import transaction
-from tests.integration.hub import BY_ACME, BY_HAUL, Hub, hub, two_companies
+from tests.integration.hub import (
+    BY_ACME,
+    BY_HAUL,
+    Hub,
+    held_open,
+    hub,
+    started,
+    two_companies,
+    waits_for_a_lock,
+)
 from tests.integration.test_changes import (
     change_id,
     in_order,
@@ -29,37 +35,11 @@ async def world(fresh_database: str) -> AsyncIterator[Hub]:
         yield opened
 
 
-@asynccontextmanager
-async def held_open(world: Hub, *records: Record) -> AsyncIterator[Callable[[], None]]:
-    """A batch that is processed, and committed only when the returned function is called."""
-    processed, release = asyncio.Event(), asyncio.Event()
-
-    async def hold() -> None:
-        async with transaction(world.pool) as connection:
-            await world.pipeline.process(connection, records)
-            processed.set()
-            await release.wait()
-
-    task = asyncio.create_task(hold())
-    await processed.wait()
-    try:
-        yield release.set
-    finally:
-        release.set()
-        await task
-
-
 async def second(world: Hub, first: Record, late: Record) -> list[tuple[str, str, str | None]]:
     """What the second command is told that came while the first one was not committed."""
     async with held_open(world, first) as commit:
-        working = asyncio.create_task(world.process(late))
-        async with asyncio.timeout(10):
-            while not await world.pool.fetchval(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            ):
-                assert not working.done(), "it did not wait for the first"
-                await asyncio.sleep(0)
+        working = started(world.process(late))
+        await waits_for_a_lock(world, working)
         commit()
         out = await working
     own = late.headers[[name for name, _ in late.headers].index("ce_id")][1]
