@@ -6,6 +6,7 @@ The same id with other bytes, or a second id for one thing, is told as wrong.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from services.cli.demo.reading import Seen, Watch
@@ -19,7 +20,7 @@ WAYS = frozenset(
 )
 
 
-class Book:
+class Book(ABC):
     """What was read of some topics, each record once.
 
     `repeats` counts records that came again as they were; `wrong` says what contradicts what these
@@ -39,8 +40,9 @@ class Book:
         for seen in self._fresh():
             self._take(seen)
 
+    @abstractmethod
     def _take(self, seen: Seen) -> None:
-        raise NotImplementedError
+        """Count one record that was not there before."""
 
     def _fresh(self) -> Iterable[Seen]:
         """What was read since the last call and was not there before."""
