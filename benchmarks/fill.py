@@ -41,8 +41,8 @@ class Filled:
         return f"{self.stem}-f{n:08}"
 
 
-async def fill(dsn: str, count: int) -> Filled:
-    """Copy the newest order so many times, by COPY; then let the tables settle."""
+async def fill(dsn: str, count: int, tables: Sequence[str] = tuple(TABLES)) -> Filled:
+    """Copy the newest order so many times, by COPY, in these tables; then let them settle."""
     connection = await asyncpg.connect(dsn, command_timeout=FILL_SECONDS)
     began = time.monotonic()
     try:
@@ -52,12 +52,12 @@ async def fill(dsn: str, count: int) -> Filled:
         assert order is not None, "no order to copy"
         logs = await connection.fetch("SELECT id FROM log_entries WHERE order_id = $1", order["id"])
         filled = Filled(count, order["origin_number"].partition("-")[0], 0, 0)
-        for table, column in TABLES.items():
-            row = await _text(connection, table, column, order["id"])
+        for table in tables:
+            row = await _text(connection, table, TABLES[table], order["id"])
             if row:
                 names = [order["id"], order["origin_number"], *(log["id"] for log in logs)]
                 await connection.copy_to_table(table, source=_copies(row, names, filled))
-        for table in TABLES:
+        for table in tables:
             await connection.execute(f"VACUUM (ANALYZE) {table}")
         size = await connection.fetchval("SELECT pg_database_size(current_database())")
         return Filled(count, filled.stem, time.monotonic() - began, size / 1e9)

@@ -191,25 +191,37 @@ class Found:
     complete: bool
 
 
-# One statement a side, each by an index of that side; the newest first. What differs may be large,
-# and is fetched for those alone that are shown.
+# One statement a tenant and side, the newest first by an index of that side, which ends the reading
+# with the last row wanted. Orders are looked up one by one: joined, they may be read whole where
+# one pair has most of them. What differs may be large: it is fetched for the rows that are shown.
 _LISTED = ", ".join(f"c.{column}" for column in _COLUMNS if column not in {"amended", "changes"})
 _SIDE = """
-SELECT {columns}, o.origin_number, o.destination_number, pg_column_size(c.changes) AS bytes
-FROM order_changes AS c JOIN orders AS o ON o.id = c.order_id
-WHERE c.{side} = ANY($1::text[]) {other}
-  AND ($2::text IS NULL OR $2 IN (c.origin_id, c.destination_id))
-  {conditions}
-ORDER BY c.{moment} DESC, c.id DESC
-LIMIT {limit}
+SELECT c.*, o.origin_number, o.destination_number
+FROM (
+    SELECT {columns}, pg_column_size(c.changes) AS bytes
+    FROM order_changes AS c
+    WHERE c.{side} = $3 AND {once}
+      AND ($2::text IS NULL OR $2 IN (c.origin_id, c.destination_id))
+      {conditions}
+    ORDER BY c.{moment} DESC, c.id DESC
+    LIMIT {limit}
+) AS c
+CROSS JOIN LATERAL (
+    SELECT origin_number, destination_number FROM orders WHERE id = c.order_id LIMIT 1
+) AS o
 """
+# A change between two of the caller's own tenants is told by its origin's side.
+_ONCE = {
+    "origin_id": "$1::text[] IS NOT NULL",
+    "destination_id": "c.origin_id <> ALL($1::text[])",
+}
 _OF_NUMBERS = """
   AND c.order_id = ANY(ARRAY(
     SELECT n.id FROM orders AS n
-    WHERE n.{side} = ANY($1::text[]) AND n.origin_number = ANY(${at}::text[])
+    WHERE n.{side} = $3 AND n.origin_number = ANY(${at}::text[])
     UNION
     SELECT n.id FROM orders AS n
-    WHERE n.{side} = ANY($1::text[]) AND n.destination_number = ANY(${at}::text[])))
+    WHERE n.{side} = $3 AND n.destination_number = ANY(${at}::text[])))
 """
 _NOTHING = orjson.dumps({"origin": {}, "master": {}, "destination": {}})
 # As they are stored, which is compressed: a list must not take a process's memory.
@@ -227,7 +239,10 @@ async def find(
     rows: list[asyncpg.Record] = []
     for side in ("origin_id", "destination_id"):
         query, values = statement(side, wanted, limit + 1)
-        rows += await connection.fetch(query, list(tenant_ids), wanted.partner_id, *values)
+        for tenant_id in tenant_ids:
+            rows += await connection.fetch(
+                query, list(tenant_ids), wanted.partner_id, tenant_id, *values
+            )
     moment = "updated_at" if wanted.moved else "created_at"
     rows.sort(key=lambda row: (row[moment], row["id"]), reverse=True)
     shown = rows[: _fitting(rows[:limit])]
@@ -258,14 +273,14 @@ def _fitting(rows: Sequence[asyncpg.Record]) -> int:
 
 
 def statement(side: str, wanted: ChangeFilter, limit: int) -> tuple[str, list[Any]]:
-    """The statement for one side, and its values from $3 on."""
+    """The statement for one side, and its values from $4 on."""
     moment = "updated_at" if wanted.moved else "created_at"
     values: list[Any] = []
     conditions = []
 
     def given(value: Any, condition: str) -> None:
         values.append(value)
-        conditions.append(condition.format(at=len(values) + 2, side=side))
+        conditions.append(condition.format(at=len(values) + 3, side=side))
 
     if wanted.status is not None:
         given(wanted.status, " AND c.status = ${at}")
@@ -277,12 +292,10 @@ def statement(side: str, wanted: ChangeFilter, limit: int) -> tuple[str, list[An
         given(wanted.until, f" AND c.{moment} < ${{at}}")
     if wanted.numbers:
         given(list(wanted.numbers), _OF_NUMBERS)
-    # Of both sides' tenants a change is told once.
-    other = "" if side == "origin_id" else "AND c.origin_id <> ALL($1::text[])"
     query = _SIDE.format(
         columns=_LISTED,
         side=side,
-        other=other,
+        once=_ONCE[side],
         conditions="".join(conditions),
         moment=moment,
         limit=int(limit),
