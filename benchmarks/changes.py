@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.figures import Latency, Run, median, ratios, told
+from benchmarks.figures import Latency, Run, rounds_beside_create
 from benchmarks.latency import latency
 from benchmarks.orders import creates, drawn
 from benchmarks.sides import Side, hub_run
@@ -14,7 +14,6 @@ from benchmarks.topics import Message, Tail
 from tests.acceptance.wire import command_headers
 from tests.acceptance.words import Companies, Order
 
-SIDES = ("create", "update", "propose-accept")
 SERVICE = "change-acceptance"
 
 
@@ -61,17 +60,9 @@ class Changes:
         self, *, commands: int, rounds: int, rate: float, seconds: float
     ) -> dict[str, Any]:
         """Throughput, orders a second; then latency at a steady rate."""
-        runs: dict[str, list[Run]] = {name: [] for name in SIDES}
-        for number in range(rounds + 1):
-            for name, each in (await self._round(commands)).items():
-                # The first one warms partitions and processes.
-                runs[name] += [each] if number else []
-        rates = {name: [each.rate for each in of] for name, of in runs.items()}
         return {
             "orders": commands,
-            "rates": rates,
-            "median": {name: told(median(of)) for name, of in runs.items()},
-            "to_create": {name: ratios(rates[name], rates["create"]) for name in SIDES[1:]},
+            **await rounds_beside_create(lambda: self._round(commands), rounds),
             "rate": rate,
             "latency_ms": await self._latency(rate, int(rate * seconds)),
         }

@@ -1,7 +1,7 @@
 """Figures: percentiles, and the CPU that each process used."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +95,26 @@ def ratios(one: Sequence[float], other: Sequence[float]) -> dict[str, float]:
     """Of each round by itself: what else the machine does moves both sides of it."""
     of = [mine / theirs for mine, theirs in zip(one, other, strict=True)]
     return {"median": statistics.median(of), "least": min(of), "most": max(of)}
+
+
+async def rounds_beside_create(
+    one_round: Callable[[], Awaitable[Mapping[str, Run]]], rounds: int
+) -> dict[str, Any]:
+    """Rounds of one run of each name after the other: rates, medians, and each beside `create`.
+
+    One round more goes first and does not count: it warms partitions and processes.
+    """
+    await one_round()
+    told_of = [await one_round() for _ in range(rounds)]
+    runs = {name: [each[name] for each in told_of] for name in told_of[0]}
+    rates = {name: [run.rate for run in of] for name, of in runs.items()}
+    return {
+        "rates": rates,
+        "median": {name: told(median(of)) for name, of in runs.items()},
+        "to_create": {
+            name: ratios(of, rates["create"]) for name, of in rates.items() if name != "create"
+        },
+    }
 
 
 def _seconds(pid: int) -> float:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.figures import Cpu, Run, median, ratios, told
+from benchmarks.figures import Cpu, Run, rounds_beside_create
 from benchmarks.latency import latency
 from benchmarks.orders import creates, drawn, messages, statuses, ways
 from benchmarks.processes import frozen
@@ -16,8 +16,6 @@ from tests.acceptance.words import Companies
 # A day of one order: its create, nine statuses, a bill of lading and an executed drop.
 STATUSES = 9
 COMMANDS = 1 + STATUSES + 2
-
-SIDES = ("create", "update_status", "mixed day")
 
 
 class Progress:
@@ -35,19 +33,9 @@ class Progress:
         self, *, commands: int, rounds: int, rate: float, seconds: float
     ) -> dict[str, Any]:
         """Throughput of as many commands of each kind; then latency at a steady rate."""
-        runs: dict[str, list[Run]] = {name: [] for name in SIDES}
-        for number in range(rounds + 1):
-            for name, each in (await self._round(commands)).items():
-                # The first one warms partitions and processes.
-                runs[name] += [each] if number else []
-        middle = {name: median(of) for name, of in runs.items()}
-        rates = {name: [each.rate for each in of] for name, of in runs.items()}
-        beside = {name: ratios(rates[name], rates["create"]) for name in SIDES if name != "create"}
         return {
             "commands": commands,
-            "rates": rates,
-            "median": {name: told(each) for name, each in middle.items()},
-            "to_create": beside,
+            **await rounds_beside_create(lambda: self._round(commands), rounds),
             "rate": rate,
             "latency_ms": await self._latency(rate, int(rate * seconds)),
         }
