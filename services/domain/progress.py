@@ -14,7 +14,7 @@ from typing import Any
 
 from schemas.codes import Code, http_status_of
 from schemas.errors import ErrorEntry
-from services.domain import addressing, logs, refusals, routing, status
+from services.domain import addressing, logs, mapping_ids, refusals, routing, status
 from services.domain.command import Command
 from services.domain.effects import Answer, Effects, Event, Picture, Sync, UnknownNumber
 from services.domain.entries import ignored, together
@@ -242,6 +242,15 @@ def admit(
     return case if isinstance(case, Effects) else _admitted(case)
 
 
+def _all_wrong(
+    command: Command, world: World, pair: Pair | None, errors: Iterable[ErrorEntry]
+) -> list[ErrorEntry]:
+    """Mapping ids that are none of the caller's beside all else; of a pair alone they are known."""
+    ids = mapping_ids.of(world.master, command.caller.id)
+    unknown = () if pair is None else mapping_ids.unknown(command.body, ids)
+    return together(command, [*errors, *unknown])
+
+
 def identify(
     kind: Kind,
     command: Command,
@@ -260,9 +269,8 @@ def identify(
     waited = command.lane is not None
     if not waited and not command.caller.active:
         return saying.refused(Code.NOT_ALLOWED, refusals.INACTIVE)
-    errors = together(command, rules(command))
-    if errors:
-        return saying.invalid(errors)
+    if together(command, rules(command)):
+        return saying.invalid(_all_wrong(command, world, pair, rules(command)))
     if command.partner is None or (pair is None and not waited):
         # An unknown tenant and one without a pair are told the same: nobody learns who exists.
         return saying.refused(Code.NO_SUCH_PAIR, refusals.NO_SUCH_PAIR)

@@ -13,10 +13,11 @@ from schemas.errors import ErrorEntry
 from schemas.extra_data import altered_numbers
 from schemas.operations import Operation
 from schemas.reading import Reading, in_document_order, read
-from services.domain import refusals
+from services.domain import mapping_ids, refusals
+from services.domain.addressing import between
 from services.domain.command import Command
 from services.domain.entries import ORIGIN_INSTANCE, ORIGIN_SYSTEM, ignored
-from services.domain.tenants import Tenant
+from services.domain.tenants import Directory, Tenant
 from services.gateway.bodies import parse_body, take_body
 from services.gateway.caller import acting_tenant, admit
 from services.gateway.edge import name_command
@@ -24,7 +25,7 @@ from services.gateway.headers import TENANT, RequestHeaders, read_headers
 from services.gateway.hub import Hub, hub_of, reading
 from services.gateway.problems import Problem, answer, entry
 from services.gateway.sending import OutgoingCommand
-from services.records import directory
+from services.records import directory, master_data
 from services.records.answers import TellableAnswer, Wanted
 from services.records.credentials import Credential, CredentialTenant
 
@@ -176,12 +177,24 @@ async def _errors(
         derive=lambda *_: "",
         raw=raw,
     )
-    errors = [*headers.errors, *asked.route.problems(command), *further]
+    unknown = () if tenant is None else await _unknown_mappings(asked.hub, command, known)
+    errors = [*headers.errors, *asked.route.problems(command), *unknown, *further]
     if tenant is None:
         # Whose systems are meant is not known yet.
         errors = [each for each in errors if not _of_callers_system(each)]
         errors.insert(0, entry(["header", TENANT], TENANT_NEEDED, "missing"))
     return in_document_order(raw, errors)
+
+
+async def _unknown_mappings(hub: Hub, command: Command, known: Directory) -> list[ErrorEntry]:
+    """Mapping ids that are none of the caller's (K03); without a pair nothing is said of them."""
+    named = [each.mapping_id for each in mapping_ids.named(command.body)]
+    partner = command.partner
+    if not named or partner is None or not between(known, command.caller, partner):
+        return []
+    async with hub.reading.of_tenants([command.caller.id]) as connection:
+        entities = await master_data.entities(connection, command.caller.id, named)
+    return list(mapping_ids.unknown(command.body, entities.get))
 
 
 def _of_callers_system(error: ErrorEntry) -> bool:

@@ -63,6 +63,15 @@ class _Group:
     goids: set[str] = field(default_factory=set)
 
 
+async def entities(
+    connection: Connection, tenant_id: str, mapping_ids: Iterable[str]
+) -> dict[str, str]:
+    """The entities of the mappings that the tenant has of these ids, by id."""
+    ids = sorted(set(mapping_ids))
+    rows = await connection.fetch(_BY_ID, [tenant_id] * len(ids), ids)
+    return {row["id"]: row["entity"] for row in rows}
+
+
 async def load(connection: Connection, needs: Iterable[Needs]) -> MasterData:
     """What these needs name, and what it leads to; at most seven statements, none per command.
 

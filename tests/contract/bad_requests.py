@@ -169,6 +169,10 @@ CREATES = [
            supply_owner={"goid": "company_abc"}),
     create("K03", "body.supply_owner.mapping_id", "unknown_mapping",
            supply_owner={"mapping_id": NOWHERE}),
+    Bad("K03 K28", "order/create",
+        order("NEW", supply_owner={"mapping_id": NOWHERE}, drops=drop(volume=0)), 422,
+        [("body.drops.0.volume", "greater_than"),
+         ("body.supply_owner.mapping_id", "unknown_mapping")]),
     create("R041", "body.drops.0.site.tank_id", "string_too_long",
            drops=drop(site={**SITE, "tank_id": "1" * 11})),
     create("R049", "body.drops.0.loads.1", "blend_parameters",
@@ -225,6 +229,9 @@ PROGRESS = [
         [("body.details", "too_short")], who="haul"),
     Bad("K03", "order/save_bol", bol("SENT", terminal={"mapping_id": NOWHERE}), 422,
         [("body.terminal.mapping_id", "unknown_mapping")], who="haul"),
+    Bad("K03 K28", "order/save_bol", bol("SENT", terminal={"mapping_id": NOWHERE}, details=[]), 422,
+        [("body.terminal.mapping_id", "unknown_mapping"), ("body.details", "too_short")],
+        who="haul"),
     edge("X09", 422, [("body.file", "picture_type")], path="order/save_bol_image", who="haul",
          body=b'--b\r\ncontent-disposition: form-data; name="order_number"\r\n\r\nSENT\r\n'
               b'--b\r\ncontent-disposition: form-data; name="bol_number"\r\n\r\nB\r\n'

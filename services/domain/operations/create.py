@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from collections.abc import Mapping as Members
 from dataclasses import replace
 from datetime import datetime
@@ -10,14 +10,14 @@ from typing import Any
 
 from schemas.codes import Code, http_status_of
 from schemas.errors import ErrorEntry
-from services.domain import drops, keys, logs, mapping, refusals, routing, status, windows
+from services.domain import drops, keys, logs, mapping_ids, refusals, routing, status, windows
 from services.domain.command import Command
 from services.domain.effects import Answer, Effects, Event, Gap, Sync
-from services.domain.entries import entry, ignored, together
+from services.domain.entries import ignored, together
 from services.domain.mapping import Side
 from services.domain.tenants import Directory, Pair
 from services.domain.translate import Translation, translate
-from services.domain.world import MasterData, Needs, OrderState, Scope, World
+from services.domain.world import MasterData, Needs, OrderState, World
 
 CREATED = "crossroads.order.created.v1"
 REQUESTED = "crossroads.order.requested.v1"
@@ -101,27 +101,15 @@ def _rules(command: Command, master: MasterData | None = None) -> Iterator[Error
     reading = command.reading
     spoiled = reading.spoiled if reading.errors else _unspoiled
     if reading.errors or not all(keys.is_plain(key) for _, key in _named(body)):
-        yield from _key_problems(command, master, spoiled)
+        for path, entity, key in _keys(body):
+            yield from keys.problems(entity, key, path, spoiled=spoiled(*path))
+        if master is not None:
+            yield from mapping_ids.unknown(body, mapping_ids.of(master, command.caller.id))
     window = body.get("delivery_window")
     if window is not None:
         yield from windows.problems(window, ("delivery_window",), spoiled)
     yield from drops.problems(body.get("drops") or (), ("drops",), spoiled)
     yield from drops.extra_data_problems(body, ())
-
-
-def _key_problems(
-    command: Command, master: MasterData | None, spoiled: Callable[..., bool]
-) -> Iterator[ErrorEntry]:
-    scope = Scope(command.caller.id, "")
-    for path, entity, key in _keys(command.body):
-        yield from keys.problems(entity, key, path, spoiled=spoiled(*path))
-        mapping_id = key.get("mapping_id")
-        if (
-            mapping_id
-            and master is not None
-            and mapping.by_mapping_id(master, scope, entity, mapping_id) is None
-        ):
-            yield entry((*path, "mapping_id"), "The tenant has no such mapping", "unknown_mapping")
 
 
 def _unspoiled(*_path: str | int) -> bool:

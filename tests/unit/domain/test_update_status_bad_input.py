@@ -86,6 +86,14 @@ def test_k03_an_unknown_mapping_id_can_never_arrive() -> None:
     assert errors(effects) == [(["body", "location", "mapping_id"], "unknown_mapping")]
 
 
+def test_k28_an_unknown_mapping_id_is_told_beside_what_does_not_read() -> None:
+    request = status("dropping", location={"mapping_id": "f" * 24}, assigned_to="x" * 51)
+    assert errors(take(command(STATUS, request), driver.world())) == [
+        (["body", "location", "mapping_id"], "unknown_mapping"),
+        (["body", "assigned_to"], "string_too_long"),
+    ]
+
+
 @pytest.mark.parametrize("request_", [{}, [], "x", {"order": None}, {"location": 5}, None])
 def test_needs_and_decision_take_whatever_was_sent(request_: Any) -> None:
     here = driver.world()

@@ -1,0 +1,49 @@
+"""Mapping ids in a request: where they are found, and which are none of the caller's (K03)."""
+
+from typing import Any
+
+import pytest
+
+from services.domain.mapping_ids import named, of, unknown
+from tests.unit.domain.trade import ACME, ORIGIN_WORDS, world
+
+
+def key(mapping_id: str | None) -> dict[str, Any]:
+    return {"mapping_id": mapping_id, "source_name": "x"}
+
+
+def test_k03_every_key_of_a_request_is_found_with_what_it_may_be_of() -> None:
+    body = {
+        "supply_owner": key("a"),
+        "location": key("b"),
+        "extra_data": {"site": key("never")},
+        "order": {"order_id": "x", "mapping_id": "no key"},
+        "drops": [
+            {
+                "site": key("c"),
+                "product": key(None),
+                "loads": [{"terminal": key("d"), "products": [key("e"), key("f")]}, None],
+            },
+            None,
+            5,
+        ],
+        "details": [{"tank": key("g"), "supplier": key("")}],
+    }
+    assert [(".".join(map(str, each.path)), *each[1:]) for each in named(body)] == [
+        ("supply_owner.mapping_id", "a", ("company",)),
+        ("location.mapping_id", "b", ("site", "terminal")),
+        ("drops.0.site.mapping_id", "c", ("site",)),
+        ("drops.0.loads.0.terminal.mapping_id", "d", ("terminal",)),
+        ("drops.0.loads.0.products.0.mapping_id", "e", ("product",)),
+        ("drops.0.loads.0.products.1.mapping_id", "f", ("product",)),
+        ("details.0.tank.mapping_id", "g", ("site",)),
+    ]
+
+
+@pytest.mark.parametrize("mapping", ORIGIN_WORDS, ids=lambda each: str(each.source_id))
+def test_k03_an_id_is_known_to_its_tenant_and_entity_alone(mapping: Any) -> None:
+    members = {"site": "site", "product": "product", "terminal": "terminal", "company": "supplier"}
+    body = {member: key(mapping.id) for member in members.values()}
+    for tenant, known in ((ACME.id, {mapping.entity}), ("somebody-else", set())):
+        told = {each["loc"][1] for each in unknown(body, of(world().master, tenant))}
+        assert told == {member for entity, member in members.items() if entity not in known}
