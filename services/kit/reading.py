@@ -7,11 +7,12 @@ consumer's coordinator), between two awaits; they never wait.
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import groupby
 from random import uniform
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -40,13 +41,27 @@ _IDLE_POLL_MS = 200
 _BUSY_POLL_SECONDS = 0.005
 
 
+Polled: TypeAlias = dict[TopicPartition, list[ConsumerRecord]]
+
+
 class GetMany(Protocol):
     """The consumer's own `getmany`."""
 
     async def __call__(
         self, *partitions: TopicPartition, timeout_ms: int, max_records: int | None
-    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+    ) -> Polled:
         """Returns what was fetched of these (none: of all) and moves the positions behind it."""
+
+
+async def _each_alone(
+    getmany: GetMany, partitions: Iterable[TopicPartition], max_records: int | None
+) -> Polled:
+    """What was fetched of the first of these of which something was."""
+    for partition in partitions:
+        polled = await getmany(partition, timeout_ms=0, max_records=max_records)
+        if polled:
+            return polled
+    return {}
 
 
 class Reader:
@@ -148,9 +163,7 @@ class Reader:
 
     # The loop's two halves.
 
-    async def poll(
-        self, getmany: GetMany, *, timeout_ms: int, max_records: int | None
-    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+    async def poll(self, getmany: GetMany, *, timeout_ms: int, max_records: int | None) -> Polled:
         """One link of the chain: places what waits, then polls, and watches the positions."""
         await self._back_off()
         if self._stopping.is_set():
@@ -161,15 +174,16 @@ class Reader:
         if self._chain.partitions() and not self.waiting:
             timeout_ms = max(timeout_ms, _IDLE_POLL_MS)
         while self._hands:
-            for partition in self._free():
-                polled = await self._poll(getmany, partition, timeout_ms=0, max_records=max_records)
-                if polled:
-                    return polled
+            # What was just taken in hand begins before the others are looked at.
+            await asyncio.sleep(0)
+            polled = await self._poll(partial(_each_alone, getmany, self._free(), max_records))
+            if polled:
+                return polled
             if self._not_before > time.monotonic() or self._stopping.is_set():
                 return {}
             await self._hands.moved(_BUSY_POLL_SECONDS)
             await self._place_waiting()
-        return await self._poll(getmany, timeout_ms=timeout_ms, max_records=max_records)
+        return await self._poll(partial(getmany, timeout_ms=timeout_ms, max_records=max_records))
 
     def _free(self) -> list[TopicPartition]:
         """The partitions in no hand, who was in one longest ago first.
@@ -180,16 +194,10 @@ class Reader:
         free = [each for each in self._chain.partitions() if each not in held]
         return sorted(free, key=lambda each: self._turns.get(each, 0))
 
-    async def _poll(
-        self,
-        getmany: GetMany,
-        *partitions: TopicPartition,
-        timeout_ms: int,
-        max_records: int | None,
-    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+    async def _poll(self, polling: Callable[[], Awaitable[Polled]]) -> Polled:
         before = await self._positions()
         try:
-            polled = await getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
+            polled = await polling()
         except KafkaError as error:
             self._chain.failed()
             self.place_anew(self._chain.broken())
