@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from services.kit.database import Connection, Session
+from services.kit.database import Connection, Session, insert_rows
 
 AnyConnection: TypeAlias = "Connection | Session"
 
@@ -111,7 +111,8 @@ async def store(connection: AnyConnection, rows: Sequence[OutgoingRow]) -> list[
     if not rows:
         return []
     ids, shards = await draw(connection, len(rows))
-    await connection.copy_records_to_table(
+    await insert_rows(
+        connection,
         "outbox",
         columns=_COLUMNS,
         records=[

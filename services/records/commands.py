@@ -8,7 +8,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from services.kit.database import Connection
+from services.kit.database import Connection, insert_rows
 
 
 @dataclass(slots=True)
@@ -64,9 +64,8 @@ async def insert(connection: Connection, answers: Sequence[StoredAnswer]) -> Non
     Raises asyncpg.UniqueViolationError where another transaction has answered one of the ids
     meanwhile: what was decided here must then be decided again, as a further copy.
     """
-    if not answers:
-        return
-    await connection.copy_records_to_table(
+    await insert_rows(
+        connection,
         "commands",
         columns=_COLUMNS,
         records=[_VALUES(answer) for answer in sorted(answers, key=_IDENTITY)],

@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.dump import to_json
 from services.domain.effects import Event
-from services.kit.database import Connection
+from services.kit.database import Connection, insert_rows
 from services.records.texts import Texts
 
 
@@ -17,27 +17,27 @@ async def write_logs(
     texts: Texts,
 ) -> None:
     """Store log entries (R096) of (tenant id, order id, command id, entry with `_id`)."""
-    if entries:
-        await connection.copy_records_to_table(
-            "log_entries",
-            columns=("id", "tenant_id", "order_id", "command_id", "entry"),
-            records=[
-                (entry["_id"], tenant_id, order_id, command_id, texts.of(entry).decode())
-                for tenant_id, order_id, command_id, entry in entries
-            ],
-        )
+    await insert_rows(
+        connection,
+        "log_entries",
+        columns=("id", "tenant_id", "order_id", "command_id", "entry"),
+        records=[
+            (entry["_id"], tenant_id, order_id, command_id, texts.of(entry).decode())
+            for tenant_id, order_id, command_id, entry in entries
+        ],
+    )
 
 
 async def write_events(
     connection: Connection, events: Sequence[tuple[str, str, str, Event]]
 ) -> None:
     """Store events of (order id, tenant id, command id, event)."""
-    if events:
-        await connection.copy_records_to_table(
-            "order_events",
-            columns=("order_id", "kind", "tenant_id", "command_id", "detail"),
-            records=[
-                (order_id, event.kind, tenant_id, command_id, to_json(event.detail).decode())
-                for order_id, tenant_id, command_id, event in events
-            ],
-        )
+    await insert_rows(
+        connection,
+        "order_events",
+        columns=("order_id", "kind", "tenant_id", "command_id", "detail"),
+        records=[
+            (order_id, event.kind, tenant_id, command_id, to_json(event.detail).decode())
+            for order_id, tenant_id, command_id, event in events
+        ],
+    )

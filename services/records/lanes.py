@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from services.domain.effects import UnknownNumber
 from services.kit.cloudevents import Record
-from services.kit.database import Connection
+from services.kit.database import Connection, insert_rows
 from services.records import stored
 
 CHANNEL = "crossroads_lanes"
@@ -58,10 +58,7 @@ _PARKED = (
 
 async def park(connection: Connection, commands: Sequence[Waiting]) -> None:
     """Put commands at the end of where they wait, in this order."""
-    if commands:
-        await connection.copy_records_to_table(
-            "lane_commands", columns=_PARKED, records=[_row(each) for each in commands]
-        )
+    await insert_rows(connection, "lane_commands", _PARKED, [_row(each) for each in commands])
 
 
 def _row(each: Waiting) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ import asyncpg
 import orjson
 
 from services.domain.world import OrderState
-from services.kit.database import Connection
+from services.kit.database import Connection, insert_rows
 from services.records.texts import Texts
 
 # An order, and the outbox ids of its newest records to origin and destination; None: none is new.
@@ -165,13 +165,9 @@ async def insert(connection: Connection, orders: Sequence[Written], texts: Texts
 
     Raises asyncpg.UniqueViolationError where a number was given to another order meanwhile.
     """
-    if orders:
-        values = _Values(_MEMBERS, texts)
-        await connection.copy_records_to_table(
-            "orders",
-            columns=_INSERTED,
-            records=[(*values.of(order), *outbox_ids) for order, *outbox_ids in orders],
-        )
+    values = _Values(_MEMBERS, texts)
+    records = [(*values.of(order), *outbox_ids) for order, *outbox_ids in orders]
+    await insert_rows(connection, "orders", _INSERTED, records)
 
 
 async def update(

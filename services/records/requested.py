@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from services.kit.cloudevents import Record
-from services.kit.database import Connection
+from services.kit.database import Connection, insert_rows
 from services.records import stored
 
 
@@ -22,12 +22,12 @@ class WaitingCreate:
 
 async def keep(connection: Connection, creates: Sequence[tuple[str, Record]]) -> None:
     """Keep the creates of these (order id, record) until their acceptance is decided."""
-    if creates:
-        await connection.copy_records_to_table(
-            "requested_creates",
-            columns=("order_id", "record"),
-            records=[(order_id, stored.dump(record)) for order_id, record in creates],
-        )
+    await insert_rows(
+        connection,
+        "requested_creates",
+        columns=("order_id", "record"),
+        records=[(order_id, stored.dump(record)) for order_id, record in creates],
+    )
 
 
 async def forget(connection: Connection, order_ids: Iterable[str]) -> None:

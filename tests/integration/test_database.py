@@ -7,6 +7,7 @@ import pytest
 from services.kit.database import (
     LIMITS,
     Pool,
+    insert_rows,
     is_away,
     is_retryable_conflict,
     open_pool,
@@ -137,6 +138,21 @@ async def test_a_lock_that_is_not_had_in_time_is_a_conflict(pool: Pool) -> None:
         with pytest.raises(asyncpg.LockNotAvailableError) as caught:
             await want()
     assert is_retryable_conflict(caught.value)
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 9, 2_000])
+async def test_few_rows_are_inserted_as_many_are(pool: Pool, count: int) -> None:
+    """Few take one round trip and many are copied; whoever asks sees no difference."""
+    rows = [(100 + n, None if n % 2 else n) for n in range(count)]
+    async with transaction(pool) as connection:
+        await insert_rows(connection, "kept", ("id", "n"), rows)
+    kept = await pool.fetch("SELECT id, n FROM kept WHERE id >= 100 ORDER BY id")
+    assert [tuple(row) for row in kept] == rows
+    if rows:
+        async with pool.acquire() as connection:
+            with pytest.raises(asyncpg.UniqueViolationError):
+                await insert_rows(connection, "kept", ("id", "n"), rows)
+        assert await pool.fetchval("SELECT count(*) FROM kept WHERE id >= 100") == count
 
 
 async def test_of_two_that_deadlock_both_come_through(pool: Pool) -> None:
