@@ -64,6 +64,10 @@ class Sender:
                 if time.monotonic() > deadline:
                     raise
 
+    async def acknowledged(self) -> None:
+        """Wait for what is still under way, of senders that were cut off too."""
+        await self._producer.flush()
+
 
 @contextlib.asynccontextmanager
 async def sender(kafka: str) -> AsyncIterator[Sender]:
