@@ -53,6 +53,9 @@ SETTINGS: Mapping[str, str] = {
     "log_timezone": "UTC",
 }
 
+# Whatever asyncpg says of a server that is not there, or that goes in the middle of a word.
+_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+
 
 class Postgres:
     """One embedded PostgreSQL: its files, its passwords and the program that serves them.
@@ -223,30 +226,33 @@ class Postgres:
         """Make the owner and its database, should they not be there; the owner is no superuser."""
         try:
             connection = await asyncpg.connect(self._dsn(SUPERUSER, "postgres"), timeout=10)
-        except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+            try:
+                await self._create_missing(connection)
+            finally:
+                connection.terminate()
+        except _AWAY as error:
+            # It may be killed at any step of this, too.
             raise LocalError(f"PostgreSQL went away again: {error}") from error
-        try:
-            if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", OWNER):
-                await connection.execute(
-                    f"CREATE ROLE {OWNER} LOGIN CREATEDB CREATEROLE "
-                    f"PASSWORD '{self._passwords[OWNER]}'"
-                )
-            known = "SELECT 1 FROM pg_database WHERE datname = $1"
-            if not await connection.fetchval(known, DATABASE):
-                await connection.execute(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
-        finally:
-            await connection.close()
+
+    async def _create_missing(self, connection: asyncpg.Connection) -> None:
+        if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", OWNER):
+            await connection.execute(
+                f"CREATE ROLE {OWNER} LOGIN CREATEDB CREATEROLE PASSWORD '{self._passwords[OWNER]}'"
+            )
+        known = "SELECT 1 FROM pg_database WHERE datname = $1"
+        if not await connection.fetchval(known, DATABASE):
+            await connection.execute(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
 
 
 async def answers(dsn: str) -> bool:
     """Whether a server takes a connection and a query at this address within two seconds."""
     try:
         connection = await asyncpg.connect(dsn, timeout=2)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+    except _AWAY:
         return False
     try:
         await connection.fetchval("SELECT 1", timeout=2)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+    except _AWAY:
         return False
     finally:
         connection.terminate()

@@ -17,8 +17,9 @@ import asyncpg
 import psutil
 import pytest
 
-from services.local.placing import OUTSIDE, place_for_server, remove_place
-from services.local.postgres import answers
+from services.local.errors import LocalError
+from services.local.placing import OUTSIDE, Place, place_for_server, remove_place
+from services.local.postgres import Postgres, answers
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = Path(asyncpg.__file__).parents[1]
@@ -209,3 +210,49 @@ def alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+class Going:
+    """A connection that is lost in the middle of a question."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self.ended = False
+
+    async def fetchval(self, *_: object) -> None:
+        raise self._error
+
+    def terminate(self) -> None:
+        self.ended = True
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.ConnectionDoesNotExistError("closed in the middle of operation"),
+        asyncpg.AdminShutdownError("terminating connection"),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InternalClientError("unexpected connection_lost() call"),
+        ConnectionResetError("reset"),
+        TimeoutError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_server_that_goes_while_its_owner_is_made_is_prepared_again_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception
+) -> None:
+    connection = Going(error)
+
+    async def connect(*_: object, **__: object) -> Going:
+        return connection
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    server = Postgres(tmp_path, 1, tmp_path)
+    server._passwords = {"postgres": "secret"}
+    server._place = Place(tmp_path, None)
+    program = server.program(environment={}, stage=0)
+    assert program.after_start is not None
+    # The one error that a supervisor takes as "not yet".
+    with pytest.raises(LocalError, match="went away again"):
+        await program.after_start()
+    assert connection.ended
