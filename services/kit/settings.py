@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     # is something; one that does not makes every record wait for about half of it.
     fetch_max_wait_ms: int = Field(default=500, ge=1, le=10_000)
 
-    delivery: Literal["at-least-once"] = "at-least-once"
+    delivery: Literal["at-least-once", "exactly-once"] = "at-least-once"
     manage_topics: bool = True
     lane_wait_seconds: float = Field(default=900, gt=0, allow_inf_nan=False)
     # Days after its final answer that a command id is remembered; 30 are promised.
@@ -149,13 +149,6 @@ class Settings(BaseSettings):
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
-
-    @field_validator("delivery", mode="before")
-    @classmethod
-    def _delivery_is_there(cls, value: Any) -> Any:
-        if isinstance(value, str) and value.lower() == "exactly-once":
-            raise ValueError("is exactly-once, which this release does not have: at-least-once")
-        return value
 
     @property
     def reading_address(self) -> str:

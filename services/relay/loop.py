@@ -152,6 +152,8 @@ class Relay:
                 self._next_forgiving = now + _FORGIVE_SECONDS
                 self._resume_due = True
             records, age = await rows.backlog(connection, self._mark.value, owned)
+        if moves.acquired:
+            await self._delivery.take_over(session, moves.acquired)
         if moves.acquired or moves.released:
             log.info("relay.shards", owned=owned, acquired=moves.acquired, released=moves.released)
         OUTBOX_RECORDS.set(records)

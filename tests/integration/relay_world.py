@@ -12,8 +12,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import ConsumerRecord
 
+from schemas.topics import RELAY
 from services.kit.outbox import OutgoingRow, RowKind, store
 from services.relay.at_least_once import AtLeastOnce
+from services.relay.exactly_once import ExactlyOnce
 from services.relay.loop import Relay
 
 DEADLINE_SECONDS = 40.0
@@ -95,20 +97,29 @@ async def emptied(dsn: str) -> None:
     await until(empty)
 
 
-async def create_topics(kafka: str, *names: str, partitions: int = 1) -> None:
+async def create_topics(
+    kafka: str, *names: str, partitions: int = 1, configs: dict[str, str] | None = None
+) -> None:
     """Create topics."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(name, partitions, 1) for name in names])
+        await admin.create_topics(
+            [NewTopic(name, partitions, 1, topic_configs=configs) for name in names]
+        )
     finally:
         await admin.close()
 
 
-async def read(kafka: str, topic: str, partitions: int = 1) -> list[ConsumerRecord[bytes, bytes]]:
-    """All records of a topic now, by partition and offset."""
+async def read(
+    kafka: str, topic: str, partitions: int = 1, *, committed: bool = False
+) -> list[ConsumerRecord[bytes, bytes]]:
+    """All records of a topic now, by partition and offset; `committed`: of no open transaction."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest"
+        bootstrap_servers=kafka,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed" if committed else "read_uncommitted",
     )
     await consumer.start()
     try:
@@ -121,12 +132,19 @@ async def read(kafka: str, topic: str, partitions: int = 1) -> list[ConsumerReco
             for each in filled:
                 # The high water of a fetch: the embedded broker counts the last batch's records
                 # as one when it is asked for the end.
-                while await consumer.position(each) < (consumer.highwater(each) or 1):
+                while await consumer.position(each) < (_end(consumer, each, committed) or 1):
                     for records in (await consumer.getmany(timeout_ms=200)).values():
                         found.extend(records)
         return sorted(found, key=lambda record: (record.partition, record.offset))
     finally:
         await consumer.stop()
+
+
+def _end(consumer: AIOKafkaConsumer, partition: TopicPartition, committed: bool) -> int | None:
+    end: int | None = (
+        consumer.last_stable_offset(partition) if committed else consumer.highwater(partition)
+    )
+    return end
 
 
 def ids(records: Sequence[ConsumerRecord[bytes, bytes]]) -> list[str]:
@@ -150,6 +168,24 @@ async def relay(dsn: str, kafka: str) -> AsyncIterator[Relay]:
     delivery = AtLeastOnce({"bootstrap_servers": kafka, "metadata_max_age_ms": 1000})
     async with running(Relay(dsn, delivery)) as one:
         yield one
+
+
+async def a_deployment(kafka: str) -> str:
+    """A name no other test's relay has, with the topic that relays deliver exactly once by."""
+    await create_topics(kafka, RELAY)
+    return name("d")
+
+
+@asynccontextmanager
+async def exact_relay(dsn: str, kafka: str, deployment: str) -> AsyncIterator[Relay]:
+    """A relay that delivers exactly once, and runs within the block."""
+    async with running(Relay(dsn, exactly_once(kafka, deployment))) as one:
+        yield one
+
+
+def exactly_once(kafka: str, deployment: str, kind: type[ExactlyOnce] = ExactlyOnce) -> ExactlyOnce:
+    """That delivery, or one like it."""
+    return kind({"bootstrap_servers": kafka, "metadata_max_age_ms": 1000}, deployment)
 
 
 @asynccontextmanager
