@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import orjson
+import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import ConsumerRecord
@@ -17,6 +18,7 @@ from services.kit.outbox import OutgoingRow, RowKind, store
 from services.relay.at_least_once import AtLeastOnce
 from services.relay.exactly_once import ExactlyOnce
 from services.relay.loop import Relay
+from tests.servers import TANSU, brokers, no_apache
 
 DEADLINE_SECONDS = 40.0
 
@@ -165,9 +167,19 @@ def a_cause() -> bytes:
 @asynccontextmanager
 async def relay(dsn: str, kafka: str) -> AsyncIterator[Relay]:
     """A relay that runs within the block."""
-    delivery = AtLeastOnce({"bootstrap_servers": kafka, "metadata_max_age_ms": 1000})
-    async with running(Relay(dsn, delivery)) as one:
+    async with running(Relay(dsn, AtLeastOnce(arguments(kafka)))) as one:
         yield one
+
+
+def on_transactions() -> list[pytest.MarkDecorator]:
+    """Marks of tests that want a broker with transactions: Apache Kafka, not the embedded one."""
+    kind = brokers()[-1]
+    skipped = pytest.mark.skipif(kind == TANSU, reason=f"No transactions: {no_apache()}")
+    found = [pytest.param(kind, marks=skipped)]
+    return [
+        pytest.mark.one_broker,
+        pytest.mark.parametrize("kafka", found, indirect=True, scope="session"),
+    ]
 
 
 async def a_deployment(kafka: str) -> str:
@@ -179,13 +191,13 @@ async def a_deployment(kafka: str) -> str:
 @asynccontextmanager
 async def exact_relay(dsn: str, kafka: str, deployment: str) -> AsyncIterator[Relay]:
     """A relay that delivers exactly once, and runs within the block."""
-    async with running(Relay(dsn, exactly_once(kafka, deployment))) as one:
+    async with running(Relay(dsn, ExactlyOnce(arguments(kafka), deployment))) as one:
         yield one
 
 
-def exactly_once(kafka: str, deployment: str, kind: type[ExactlyOnce] = ExactlyOnce) -> ExactlyOnce:
-    """That delivery, or one like it."""
-    return kind({"bootstrap_servers": kafka, "metadata_max_age_ms": 1000}, deployment)
+def arguments(kafka: str) -> dict[str, Any]:
+    """What a delivery is opened with."""
+    return {"bootstrap_servers": kafka, "metadata_max_age_ms": 1000}
 
 
 @asynccontextmanager
