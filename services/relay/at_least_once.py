@@ -97,6 +97,8 @@ class _Lane:
 class AtLeastOnce:
     """A Delivery over its own connections, opened with `arguments` (address and security)."""
 
+    results_ride_along = False
+
     def __init__(self, arguments: dict[str, Any]) -> None:
         self._wire = Wire(arguments)
         self._numbering = Numbering()

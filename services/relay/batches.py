@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from services.kit.database import Session
+from services.kit.database import Connection, Session
 from services.relay import rows
 
 # On the session's own terms a commit may be lost with the server. This one must not be: what is
@@ -87,7 +87,7 @@ def judge(left: Left | None, committed: int | None, cluster: str) -> Verdict:
     return Verdict(Fate.WENT_OUT if committed == left.number else Fate.NOT_SENT, number, went_back)
 
 
-async def left_behind(connection: Session, shards: Sequence[int]) -> dict[int, Left]:
+async def left_behind(connection: Connection, shards: Sequence[int]) -> dict[int, Left]:
     """The last batch of each shard that ever had one."""
     return {
         record["shard"]: Left(record["batch_no"], record["cluster_id"], tuple(record["row_ids"]))
@@ -111,12 +111,12 @@ async def store(
     )
 
 
-async def drop(connection: Session, shards: Sequence[int]) -> None:
+async def drop(connection: Connection, shards: Sequence[int]) -> None:
     """Note that the batches last stored of these shards did not go out and never will."""
     await connection.execute(_DROP, shards)
 
 
-async def finish(connection: Session, ids: Sequence[int]) -> None:
+async def finish(connection: Connection, ids: Sequence[int]) -> None:
     """Delete rows of a batch left behind that went out, wherever they are now."""
     async with connection.transaction():
         await rows.delete(connection, ids)

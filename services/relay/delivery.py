@@ -27,7 +27,13 @@ class Outcome:
 
 
 class Delivery(Protocol):
-    """Publishes waves of rows. One wave at a time."""
+    """Publishes waves of rows. One wave at a time.
+
+    `results_ride_along`: final results whose commands have nothing left go out with the next rows
+    of others, instead of in a wave of their own that ends the round: each wave has its price.
+    """
+
+    results_ride_along: bool
 
     async def start(self) -> None:
         """Connect. Raises BrokerAway; SettingsInvalid where this broker cannot deliver so."""

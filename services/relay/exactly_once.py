@@ -25,7 +25,7 @@ from services.relay.numbering import Place
 from services.relay.rows import Row
 from services.relay.sending import Lane, compose, send
 from services.relay.session import LockSession
-from services.relay.transactions import Fenced, Transactions
+from services.relay.transactions import Fenced, Transactions, both
 from services.relay.wire import Wire
 
 # Less than what the broker gives a transaction, and than what a process has for its end.
@@ -92,6 +92,8 @@ class ExactlyOnce:
 
     `deployment` is part of every transactional id: two hubs with one name would bar each other.
     """
+
+    results_ride_along = True
 
     def __init__(self, arguments: dict[str, Any], deployment: str) -> None:
         self._wire = Wire(arguments)
@@ -271,9 +273,7 @@ class ExactlyOnce:
             if lane.place in refused:
                 lane.error = refused[lane.place]()
         if not refused:
-            await _all(
-                [transactions.mark(batch.number), send(self._wire, transactions, batch.lanes)]
-            )
+            await both(transactions.mark(batch.number), send(self._wire, transactions, batch.lanes))
         if any(lane.error or lane.refused or lane.left for lane in batch.lanes):
             raise _NotAll
         await transactions.commit()
@@ -363,6 +363,6 @@ def _unknown(shard: int, left: Left | None, cluster: str, name: str) -> str:
     where = "this cluster" if its == cluster else f"the cluster {its}; this one is {cluster}"
     return (
         f"Nobody can know whether batch {number} of shard {shard} ({count} records) was published "
-        f"to {where}: no number of the group {name} says so. Look for its records on their topics, "
-        "then say it: docs/operations.md, A batch nobody can tell about."
+        f"to {where}: no number of the group {name} says so. Look for its records on their topics: "
+        f"crossroads doctor settle-batch {shard} shows them, and takes your word."
     )

@@ -9,8 +9,8 @@ Nothing here ends by itself while a broker only puts off: callers bound it in ti
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from typing import Any, TypeVar, cast
 
 from aiokafka import errors as kafka_errors
 from aiokafka.client import CoordinationType
@@ -55,7 +55,11 @@ _BARRED = {47, 90}
 _NOT_ATTEMPTED = 55
 # Missing, no topic's name, forbidden: of the topic alone, and not of the transaction.
 _OF_TOPIC = {_UNKNOWN_TOPIC, 17, 29}
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.002, 0.05
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.01
+
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Fenced(BrokerAway):
@@ -178,23 +182,24 @@ class Transactions:
         topics: dict[str, list[int]] = {}
         for topic, partition in places:
             topics.setdefault(topic, []).append(partition)
-        producer, transaction = self._producer, CoordinationType.TRANSACTION
-        groups = AddOffsetsToTxnRequest(self.name, producer.id, producer.epoch, self.name)
-        _, code = await self._ask(transaction, groups, lambda answer: [answer.error_code])
-        _check(code)
-        refused: dict[Place, type[kafka_errors.KafkaError]] = {}
+        name, epoch = self.name, (self._producer.id, self._producer.epoch)
+        group = AddOffsetsToTxnRequest(name, *epoch, name)
         if not places:
-            return refused
-        request = AddPartitionsToTxnRequest(
-            self.name, producer.id, producer.epoch, list(topics.items())
+            await self._ask_for_group(group)
+            return {}
+        request = AddPartitionsToTxnRequest(name, *epoch, list(topics.items()))
+        # One behind the other on one connection: no round trip more.
+        (answer, code), _ = await both(
+            self._ask(CoordinationType.TRANSACTION, request, _codes_of_errors),
+            self._ask_for_group(group),
         )
-        answer, code = await self._ask(transaction, request, _codes_of_errors)
         for _ in range(PASSES - 1):
             # A topic that was just made is not known everywhere at once.
             if code != _UNKNOWN_TOPIC:
                 break
             await asyncio.sleep(PASS_PAUSE_SECONDS)
-            answer, code = await self._ask(transaction, request, _codes_of_errors)
+            answer, code = await self._ask(CoordinationType.TRANSACTION, request, _codes_of_errors)
+        refused: dict[Place, type[kafka_errors.KafkaError]] = {}
         for topic, partitions in answer.errors:
             for partition, each in partitions:
                 if each in _OF_TOPIC:
@@ -234,6 +239,12 @@ class Transactions:
         )
         _check(code)
 
+    async def _ask_for_group(self, request: AddOffsetsToTxnRequest) -> None:
+        _, code = await self._ask(
+            CoordinationType.TRANSACTION, request, lambda answer: [answer.error_code]
+        )
+        _check(code)
+
     async def _ask(
         self,
         kind: CoordinationType,
@@ -266,6 +277,15 @@ class Transactions:
         if kind not in self._coordinators:
             self._coordinators[kind] = await self._wire.coordinator(kind, self.name)
         return self._coordinators[kind]
+
+
+async def both(first: Awaitable[S], second: Awaitable[T]) -> tuple[S, T]:
+    """Run both to their ends, side by side; then raise what the first that failed raised."""
+    told = await asyncio.gather(first, second, return_exceptions=True)
+    for each in told:
+        if isinstance(each, BaseException):
+            raise each
+    return cast("tuple[S, T]", tuple(told))
 
 
 def _codes_of_offsets(answer: Any) -> list[int]:
