@@ -22,7 +22,8 @@ FRESH_SECONDS = 8.0
 
 _LIMITS = {
     "idle_session_timeout": "10s",
-    # A deletion that a crash of the server undoes is a repeat, which at-least-once allows.
+    # A deletion that a crash of the server undoes is a repeat, which at-least-once allows, and which
+    # exactly-once finds out: what must be on disk there says so itself.
     "synchronous_commit": "off",
 }
 _ERRORS = (

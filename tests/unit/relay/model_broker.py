@@ -21,6 +21,7 @@ from services.relay.numbering import Place, Producer
 from services.relay.wire import Answers, Batches, Wire
 
 OLD_EPOCH, UNKNOWN_TOPIC, FORBIDDEN, NO_TRANSACTION = 47, 3, 29, 48
+TOO_LARGE, OUT_OF_ORDER, KNOWN = 10, 45, 46
 # What happens to a request: it never arrives, or its answer never does.
 LOST, UNHEARD = "lost", "unheard"
 
@@ -85,13 +86,14 @@ class ModelBroker(Wire):
     async def produce_within(
         self, transactional_id: str, node: int, batches: Batches, cluster: str, line: int
     ) -> Answers:
-        return await self._through(
+        answers: Answers = await self._through(
             "Produce",
             lambda: {
                 place: kafka_errors.for_code(self._produce(transactional_id, place, raw))
                 for place, raw in batches.items()
             },
         )
+        return answers
 
     async def ask(
         self, node: int, request: Any, cluster: str | None = None, *, line: int = 0
@@ -179,12 +181,12 @@ class ModelBroker(Wire):
         if place not in name.places:
             return NO_TRANSACTION
         if len(raw) > self.limit:
-            return kafka_errors.MessageSizeTooLargeError.errno
+            return TOO_LARGE
         known = name.sequences.get(place, 0)
         if batch.base_sequence + len(records) == known:
-            return kafka_errors.DuplicateSequenceNumber.errno
+            return KNOWN
         if batch.base_sequence != known:
-            return kafka_errors.OutOfOrderSequenceNumber.errno
+            return OUT_OF_ORDER
         name.sequences[place] = known + len(records)
         name.records += [(place, value) for value in records]
         return 0
