@@ -6,6 +6,7 @@ ends in a new epoch, which makes that certain, too, before anything is composed 
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -206,8 +207,9 @@ class ExactlyOnce:
                     await _commit_number(transactions, verdict.number)
             except _DOUBT as error:
                 raise BrokerAway(f"No first number for shard {shard}: {error!r}") from error
-            committed = verdict.number
-        return _Shard(verdict.number, transactions, committed, time.monotonic())
+            return _Shard(verdict.number, transactions, verdict.number, time.monotonic())
+        # One that was found may be about to be forgotten.
+        return _Shard(verdict.number, transactions, committed, -math.inf)
 
     async def _attempt(self, rows: Sequence[Row]) -> _Attempt:
         """Store the rows' batches and publish each in a transaction; afterwards all is certain."""

@@ -22,8 +22,8 @@ FRESH_SECONDS = 8.0
 
 _LIMITS = {
     "idle_session_timeout": "10s",
-    # A deletion that a crash of the server undoes is a repeat, which at-least-once allows, and which
-    # exactly-once finds out: what must be on disk there says so itself.
+    # A deletion that a crash of the server undoes is a repeat, which at-least-once allows; for
+    # exactly-once the batch that was stored says what went out, and that one waits for the disk.
     "synchronous_commit": "off",
 }
 _ERRORS = (

@@ -232,6 +232,20 @@ async def test_who_is_barred_says_so_and_touches_nothing(database: Database) -> 
     assert outcome.acknowledged == set(range(12))
 
 
+async def test_a_number_that_was_found_is_committed_again_before_rows_go_out(
+    database: Database,
+) -> None:
+    """Nobody knows how old it is; what is forgotten beside a stored batch ends the relay."""
+    broker = ModelBroker(TOPICS)
+    await opened(broker, database)
+    one = await opened(broker, database)
+    broker.requests.clear()
+    await one.publish(database.rows[:2])
+    assert broker.requests.count("EndTxnRequest") == 4
+    await one.publish(database.rows[2:4])
+    assert broker.requests.count("EndTxnRequest") == 6
+
+
 async def test_a_number_that_was_not_committed_for_an_hour_is_before_rows_go_out(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
