@@ -262,6 +262,8 @@ def _asked() -> argparse.Namespace:
     add("--memory-orders", type=int, default=0, help="a long run; memory is told on the way")
     add("--scale", type=int, default=0, help="a table of so many orders, filled by COPY")
     add("--intakes", type=int, default=1, help="order-intake processes")
+    deliveries = ("at-least-once", "exactly-once")
+    add("--delivery", choices=deliveries, default=deliveries[0], help="the hub's, of its records")
     add("--only", choices=PARTS, action="append", help="what to measure; repeatable")
     add("--without", choices=PEERS, action="append", default=[], help="a peer to leave out")
     add("--seed", type=int, default=1)
@@ -294,9 +296,9 @@ def main() -> None:
     if "callers" in asked.parts:
         room_for(asked.callers)
     began = time.monotonic()
-    with bench_stack(asked.broker, intakes=asked.intakes) as stack:
+    with bench_stack(asked.broker, intakes=asked.intakes, delivery=asked.delivery) as stack:
         found = asyncio.run(measure(stack, asked))
-    found["intakes"] = asked.intakes
+    found |= {"intakes": asked.intakes, "delivery": asked.delivery}
     if asked.json:
         print(json.dumps(found, indent=2))
     else:

@@ -7,7 +7,7 @@ from typing import Any
 def tell(found: Mapping[str, Any]) -> None:
     """Print what was measured."""
     broker = {"kafka": "Apache Kafka", "tansu": "the embedded broker"}[found["broker"]]
-    print(f"on {broker}, order-intake processes: {found['intakes']}")
+    print(f"on {broker}, order-intake processes: {found['intakes']}, {found['delivery']}")
     for name, part in _PARTS.items():
         if name in found:
             part(found[name])

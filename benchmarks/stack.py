@@ -81,12 +81,15 @@ async def _left(settings: Settings) -> int:
 
 
 @contextlib.contextmanager
-def bench_stack(broker: str, *, intakes: int) -> Iterator[BenchStack]:
+def bench_stack(
+    broker: str, *, intakes: int, delivery: str = "at-least-once"
+) -> Iterator[BenchStack]:
     """A ready stack; it is ended, and its directory removed."""
     # Below /tmp itself: PostgreSQL's user must reach it.
     home = Path(tempfile.mkdtemp(prefix="crossroads-bench-"))
     home.chmod(0o755)
-    stack = BenchStack(home / "data", {"order-intake": intakes}, SESSION_SECONDS, broker=broker)
+    replicas = {"order-intake": intakes}
+    stack = BenchStack(home / "data", replicas, SESSION_SECONDS, broker=broker, delivery=delivery)
     try:
         stack.start()
         yield stack

@@ -19,6 +19,10 @@ SYNC = "crossroads.sync"
 RESULTS = "crossroads.results"
 DEAD_LETTER = "crossroads.dead-letter"
 
+RELAY = "crossroads.relay"
+"""The hub's own, and always empty: offsets committed for it are the numbers of the relay's batches
+where delivery is exactly once. In no catalogue: nobody else reads or writes it."""
+
 OPERATOR_SLUG = "operator"
 """Reserved for the hub's operators: no tenant may have it."""
 
@@ -152,6 +156,11 @@ def base_topics() -> list[Topic]:
         if base.operator and base.partitions is not None:
             topics.append(_topic(base, f"{base.base}.{OPERATOR_SLUG}", base.partitions))
     return topics
+
+
+def relay_topic() -> Topic:
+    """The topic RELAY."""
+    return Topic(name=RELAY, partitions=1, configs={"cleanup.policy": catalogue().cleanup_policy})
 
 
 def _topic(base: TopicBase, name: str, partitions: int) -> Topic:

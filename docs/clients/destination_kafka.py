@@ -54,7 +54,8 @@ async def confirm(producer: AIOKafkaProducer, headers: dict[str, str]) -> None:
 async def main(database: sqlite3.Connection) -> None:
     consumer = AIOKafkaConsumer(
         f"crossroads.sync.{TENANT}", bootstrap_servers=KAFKA, group_id=GROUP,
-        enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=LARGEST,
+        enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed",
+        max_partition_fetch_bytes=LARGEST,
     )  # fmt: skip
     producer = AIOKafkaProducer(bootstrap_servers=KAFKA, acks="all")
     async with consumer, producer:

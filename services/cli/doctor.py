@@ -1,4 +1,4 @@
-"""`crossroads doctor`: what is wrong here, and the one decision that only an operator may take."""
+"""`crossroads doctor`: what is wrong here, and the decisions that only an operator may take."""
 
 import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +9,7 @@ from services.cli.errors import CommandFailed, CommandMisused
 from services.cli.output import Json, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from services.cli.doctor_batches import Record
     from services.kit.settings import Settings
 
 app = typer.Typer(help="What is wrong here, and what to do about it.")
@@ -112,12 +113,77 @@ async def _accept_loss(
             "lost": ends.start - mark.next_offset,
             "reason": reason,
         }
-        await _write_down(connection, told)
+        place = f"{topic}/{partition}"
+        await _write_down(
+            connection,
+            "Loss accepted",
+            f"{told['lost']} records of {place} were removed before they were read; "
+            f"{told['group']} goes on at {told['to']}. {told['reason']}",
+            told,
+            f"accept-loss/{place}/{told['from']}",
+        )
         return told
 
 
-async def _write_down(connection: Any, told: dict[str, Any]) -> None:
-    """A log entry of the operators: who may ask later finds what was given up and why."""
+@app.command("settle-batch")
+def settle_batch(
+    shard: Annotated[int, typer.Argument(min=0)],
+    *,
+    published: Annotated[
+        bool | None,
+        typer.Option(
+            "--published/--not-published", help="What you found; without it the records are shown."
+        ),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="How you know; it is kept.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Say of a batch that a relay ended over whether its records are on their topics.
+
+    Only where delivery is exactly once, and only what no relay can find out: while one owns the
+    shard it settles its batches itself. The word and its reason are written into the log.
+    """
+    from services.cli.doctor_batches import members  # noqa: PLC0415
+    from services.kit.settings import load_settings  # noqa: PLC0415
+
+    if published is not None and not reason.strip():
+        raise CommandMisused("--reason must say how you know")
+    records = asyncio.run(_settle_batch(load_settings(), shard, published, reason.strip()))
+    if as_json:
+        print_json({"shard": shard, "published": published, "records": members(records)})
+    elif published is None:
+        print_table(("topic", "ce_id", "key"), [tuple(each.values()) for each in members(records)])
+        say("Are they on their topics? Say --published or --not-published.")
+    else:
+        say(f"{len(records)} records {'are not sent again' if published else 'will be sent'}")
+
+
+async def _settle_batch(
+    settings: "Settings", shard: int, published: bool | None, reason: str
+) -> "list[Record]":
+    from services.cli.doctor_batches import records_of, settle  # noqa: PLC0415
+    from services.cli.session import database  # noqa: PLC0415
+
+    async with database(settings, write=published is not None) as connection:
+        records = await records_of(connection, shard)
+        if published is None:
+            return records
+        number = await settle(connection, shard, published=published)
+        word = "published" if published else "not published"
+        await _write_down(
+            connection,
+            "Batch settled",
+            f"Batch {number} of shard {shard}, {len(records)} records, was {word}. {reason}",
+            {"shard": shard, "number": number, "published": published, "reason": reason},
+            f"settle-batch/{shard}/{number}",
+        )
+        return records
+
+
+async def _write_down(
+    connection: Any, title: str, message: str, metadata: dict[str, Any], command_id: str
+) -> None:
+    """A log entry of the operators: who may ask later finds what was decided and why."""
     import getpass  # noqa: PLC0415
     import uuid  # noqa: PLC0415
     from datetime import UTC, datetime  # noqa: PLC0415
@@ -126,23 +192,20 @@ async def _write_down(connection: Any, told: dict[str, Any]) -> None:
     from services.records import history  # noqa: PLC0415
     from services.records.texts import Texts  # noqa: PLC0415
 
-    place = f"{told['topic']}/{told['partition']}"
     entry = {
         "_id": uuid.uuid4().hex[:24],
-        "title": "Loss accepted",
+        "title": title,
         "date": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         "status": "success",
         "severity": "high",
         "detail": {
             "category": "crossroads",
-            "message": f"{told['lost']} records of {place} were removed before they were read; "
-            f"{told['group']} goes on at {told['to']}. {told['reason']}",
-            "message_short": "Loss accepted",
+            "message": message,
+            "message_short": title,
             "traceback": None,
             "error": None,
         },
-        "metadata": {**told, "by": getpass.getuser()},
+        "metadata": {**metadata, "by": getpass.getuser()},
         "worker_name": "crossroads doctor",
     }
-    command_id = f"accept-loss/{place}/{told['from']}"
     await history.write_logs(connection, [(OPERATOR, None, command_id, entry)], Texts())

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from services.cli import doctor_growth, doctor_reading, topics
+from services.cli import doctor_batches, doctor_growth, doctor_reading, topics
 from services.cli.errors import explain
 from services.cli.logs_of_topics import Logs, Mark, input_logs, marks
 from services.cli.output import age
@@ -61,6 +61,7 @@ async def examine(settings: Settings, data: Path) -> list[Finding]:
         ("commands", lambda connection: commands(connection, settings)),
         ("vacuum", vacuum),
         ("parked", parked),
+        ("batches", batches),
     )
     checks: list[tuple[str, Check]] = [
         ("schema", lambda: schema(settings)),
@@ -272,6 +273,20 @@ async def parked(connection: Connection) -> list[Finding]:
             "crossroads topics diff",
         )
         for row in await overview.parked_topics(connection)
+    ]
+
+
+async def batches(connection: Connection) -> list[Finding]:
+    """Batches of a relay that delivers exactly once, of which nobody knows yet what became."""
+    return [
+        Finding(
+            "batches",
+            PROBLEM,
+            f"batch {each.number} of shard {each.shard}, {each.records} records, is not settled, "
+            f"stored {age(each.since)}: no relay runs, or none can tell whether it was published",
+            f"see the relay's log; crossroads doctor settle-batch {each.shard}",
+        )
+        for each in await doctor_batches.old_batches(connection)
     ]
 
 

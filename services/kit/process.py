@@ -62,8 +62,9 @@ Build = Callable[[Settings], AbstractAsyncContextManager[Parts]]
 def run(service: str, build: Build, settings: Settings | None = None) -> int:
     """Runs a service until SIGTERM or SIGINT, or until it fails; returns the exit code.
 
-    0: drained; 1: failed; 2: the settings cannot be used. `build` is entered within the event loop
-    and left when everything else has ended. The port that was bound is logged (`listening`).
+    0: drained; 1: failed; 2: the settings cannot be used, also where only the work finds that out.
+    `build` is entered within the event loop and left when everything else has ended. The port that
+    was bound is logged (`listening`).
     """
     try:
         settings = settings or load_settings()
@@ -88,9 +89,10 @@ async def _life(build: Build, settings: Settings) -> int:
             gc.set_threshold(*_GC_THRESHOLDS)
             await _serve(parts, settings, stopping)
     except Exception as error:  # noqa: BLE001 — nothing outlives it
-        for each in _leaves(error):
+        causes = list(_leaves(error))
+        for each in causes:
             _tell(each)
-        return 1
+        return 2 if all(isinstance(each, SettingsInvalid) for each in causes) else 1
     log.info("the service has drained")
     return 0
 

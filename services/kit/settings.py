@@ -9,6 +9,7 @@ from limits import parse_many
 from pydantic import (
     AfterValidator,
     AliasChoices,
+    BeforeValidator,
     Field,
     StringConstraints,
     ValidationError,
@@ -59,6 +60,11 @@ def _rate_limit(value: str) -> str:
     return value
 
 
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+Delivery = Annotated[Literal["at-least-once", "exactly-once"], BeforeValidator(_lower)]
 DatabaseAddress = Annotated[str, AfterValidator(_database_address)]
 ReadableFile = Annotated[str, AfterValidator(_readable_file)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -110,7 +116,7 @@ class Settings(BaseSettings):
     # is something; one that does not makes every record wait for about half of it.
     fetch_max_wait_ms: int = Field(default=500, ge=1, le=10_000)
 
-    delivery: Literal["at-least-once"] = "at-least-once"
+    delivery: Delivery = "at-least-once"
     manage_topics: bool = True
     lane_wait_seconds: float = Field(default=900, gt=0, allow_inf_nan=False)
     # Days after its final answer that a command id is remembered; 30 are promised.
@@ -126,8 +132,10 @@ class Settings(BaseSettings):
     http_rate_limit: Annotated[str, AfterValidator(_rate_limit)] | None = None
     # 0 takes any free port.
     metrics_port: Port = 0
-    log_format: Literal["json", "console"] = "json"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Annotated[Literal["json", "console"], BeforeValidator(_lower)] = "json"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
+        "info"
+    )
 
     @field_validator("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
     @classmethod
@@ -143,18 +151,6 @@ class Settings(BaseSettings):
     def _key_has_certificate(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and info.data.get("kafka_ssl_certfile", "") is None:
             raise ValueError(f"is of no use without {PREFIX}KAFKA_SSL_CERTFILE")
-        return value
-
-    @field_validator("log_level", "log_format", "delivery", mode="before")
-    @classmethod
-    def _lower(cls, value: Any) -> Any:
-        return value.lower() if isinstance(value, str) else value
-
-    @field_validator("delivery", mode="before")
-    @classmethod
-    def _delivery_is_there(cls, value: Any) -> Any:
-        if isinstance(value, str) and value.lower() == "exactly-once":
-            raise ValueError("is exactly-once, which this release does not have: at-least-once")
         return value
 
     @property
@@ -180,6 +176,24 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsInvalid([f".env cannot be read: {type(error).__name__}"]) from None
+
+
+class _Asked(BaseSettings):
+    model_config = Settings.model_config
+    delivery: Delivery = "at-least-once"
+
+
+def delivery_asked() -> str:
+    """The delivery that variables and file ask for, whatever else is set or missing.
+
+    Raises SettingsInvalid where it is none.
+    """
+    try:
+        return _Asked().delivery
+    except ValidationError as error:
+        raise SettingsInvalid(
+            [_problem(entry["loc"], entry["type"], entry["msg"]) for entry in error.errors()]
+        ) from None
 
 
 def redacted(settings: Settings) -> dict[str, str]:

@@ -18,12 +18,14 @@ class Broker(Protocol):
     """A broker on the loopback interface.
 
     `cluster_id` is of the broker that runs now. `notice` is said to the user at the start, when
-    there is something to know; `keeps_topics` is false when a restart loses them.
+    there is something to know; `keeps_topics` is false when a restart loses them, `transactions`
+    when it has none, so that delivery is never exactly once.
     `session_seconds` is the session timeout that suits it, `fetch_wait_ms` how long a fetch should
     wait there; None: the hub's own default.
     """
 
     keeps_topics: bool
+    transactions: bool
     session_seconds: int | None
     fetch_wait_ms: int | None
 
@@ -60,6 +62,7 @@ class Tansu:
     """
 
     keeps_topics = False
+    transactions = False
     notice: str | None = (
         "The embedded broker keeps topics in memory only: what it has not handed over when it "
         "stops is gone."
@@ -134,4 +137,4 @@ class Tansu:
         return await answers(self.bootstrap_servers)
 
 
-BROKERS: Mapping[str, Callable[[Path, int, Path], Broker]] = {"tansu": Tansu, "kafka": Kafka}
+BROKERS: Mapping[str, type[Tansu] | type[Kafka]] = {"tansu": Tansu, "kafka": Kafka}

@@ -30,6 +30,7 @@ class Kafka:
     """
 
     keeps_topics = True
+    transactions = True
     session_seconds: int | None = None
     fetch_wait_ms: int | None = None
 

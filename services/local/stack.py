@@ -16,6 +16,7 @@ import httpx
 from services.kit.errors import CrossroadsError
 from services.kit.migrations import migrate
 from services.kit.reading_role import ensure_login
+from services.kit.settings import delivery_asked
 from services.local.brokers import BROKERS, Broker
 from services.local.directory import DEFAULT, DataDirectory, ProcessLine, ReadyLine
 from services.local.errors import LocalError
@@ -71,9 +72,18 @@ class StackOptions:
     replicas: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raises LocalError for a broker or a service nobody knows, or a count below one."""
+        """Raises LocalError for a broker or a service nobody knows, or a count below one.
+
+        Also for a broker that cannot deliver as the settings ask for; SettingsInvalid where they
+        ask for what there is not.
+        """
         if self.broker not in BROKERS:
             raise LocalError(f"no broker {self.broker!r}: there is {', '.join(BROKERS)}")
+        if delivery_asked() == "exactly-once" and not BROKERS[self.broker].transactions:
+            raise LocalError(
+                "CROSSROADS_DELIVERY is exactly-once, which the embedded broker cannot do: it has "
+                "no transactions. Apache Kafka has (up --broker kafka)."
+            )
         for name, count in self.replicas.items():
             if name not in SERVICES:
                 raise LocalError(f"no service {name!r}: there are {', '.join(SERVICES)}")

@@ -33,7 +33,7 @@ def wanted(tenants: Iterable[tuple[str, int]]) -> list[TopicSpec]:
 
     A deactivated tenant keeps its topics, so that what is parked for it is not lost.
     """
-    found = topics.base_topics()
+    found = [*topics.base_topics(), topics.relay_topic()]
     for slug, partitions in tenants:
         found += topics.tenant_topics(slug, partitions)
     return [TopicSpec(topic.name, topic.partitions, topic.configs) for topic in found]

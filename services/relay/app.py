@@ -10,6 +10,8 @@ from services.kit.migrations import require_current
 from services.kit.process import Parts
 from services.kit.settings import Settings
 from services.relay.at_least_once import AtLeastOnce
+from services.relay.delivery import Delivery
+from services.relay.exactly_once import ExactlyOnce
 from services.relay.loop import Relay
 
 SERVICE = "relay"
@@ -28,7 +30,12 @@ async def build(settings: Settings) -> AsyncIterator[Parts]:
         await require_current(session)
     finally:
         await session.close()
-    delivery = AtLeastOnce(client_arguments(settings))
+    arguments = client_arguments(settings)
+    delivery: Delivery = (
+        ExactlyOnce(arguments, settings.deployment)
+        if settings.delivery == "exactly-once"
+        else AtLeastOnce(arguments)
+    )
     relay = Relay(settings.database_url, delivery, application_name=name)
     yield Parts(work={"relay": relay.run}, checks={"relay": relay.ready})
 

@@ -7,7 +7,6 @@ gives out none; there such a batch may be repeated, as it may everywhere after a
 """
 
 import asyncio
-import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,32 +17,24 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from services.kit.errors import BrokerAway
 from services.kit.outbox import unpack_headers
+from services.relay.batching import (
+    BATCH_BYTES,
+    CLOSES_TOPIC,
+    LEADER_MOVES,
+    LOST,
+    MAX_RECORD_BYTES,
+    PASS_PAUSE_SECONDS,
+    PASSES,
+    REFUSES_RECORD,
+    partition_of,
+    size_of,
+)
 from services.relay.delivery import Outcome
 from services.relay.numbering import UNNUMBERED, Doubtful, Numbering, Numbers
 from services.relay.rows import Row
+from services.relay.session import LockSession
 from services.relay.wire import Wire
 
-MAX_RECORD_BYTES = 8 * 1024 * 1024 - 1024
-# Well below the 1 MiB a broker takes as one batch unless told otherwise.
-_BATCH_BYTES = 512 * 1024
-# A new topic, or one whose leader moves, answers wrongly for a moment.
-_PASSES = 5
-_PASS_PAUSE_SECONDS = 0.1
-
-_REFUSES_RECORD = (
-    kafka_errors.MessageSizeTooLargeError,
-    kafka_errors.RecordListTooLargeError,
-    kafka_errors.InvalidTimestampError,
-    kafka_errors.UnsupportedForMessageFormatError,
-)
-_CLOSES_TOPIC = (
-    kafka_errors.UnknownTopicOrPartitionError,
-    kafka_errors.TopicAuthorizationFailedError,
-    kafka_errors.InvalidTopicError,
-    kafka_errors.PolicyViolationError,
-    kafka_errors.NotEnoughReplicasError,
-    kafka_errors.NotEnoughReplicasAfterAppendError,
-)
 # The broker does not go by the batch's numbers (any more).
 _LOSES_NUMBERS = (
     kafka_errors.OutOfOrderSequenceNumber,
@@ -52,20 +43,13 @@ _LOSES_NUMBERS = (
     kafka_errors.InvalidProducerEpoch,
     kafka_errors.ProducerFenced,
 )
-_PASSES_BY = (
-    kafka_errors.UnknownTopicOrPartitionError,
-    kafka_errors.NotLeaderForPartitionError,
-    kafka_errors.LeaderNotAvailableError,
-    *_LOSES_NUMBERS,
-)
+_PASSES_BY = (*LEADER_MOVES, *_LOSES_NUMBERS)
 # Each of these may be said of records that the broker has.
 _MAY_BE_STORED = (
     kafka_errors.RequestTimedOutError,
     kafka_errors.NotEnoughReplicasAfterAppendError,
     kafka_errors.UnknownError,
 )
-# Tried once more at once: to connect to a node that is away may take long.
-_LOST = (kafka_errors.KafkaConnectionError, kafka_errors.NodeNotReadyError)
 
 log = structlog.get_logger()
 
@@ -113,6 +97,8 @@ class _Lane:
 class AtLeastOnce:
     """A Delivery over its own connections, opened with `arguments` (address and security)."""
 
+    results_ride_along = False
+
     def __init__(self, arguments: dict[str, Any]) -> None:
         self._wire = Wire(arguments)
         self._numbering = Numbering()
@@ -129,19 +115,23 @@ class AtLeastOnce:
         """Disconnect; what is under way may still arrive."""
         await self._wire.stop()
 
+    async def take_over(self, session: LockSession, shards: Sequence[int]) -> None:
+        """See Delivery; whatever the owner before left is sent (again)."""
+
     async def publish(self, rows: Sequence[Row]) -> Outcome:
         """See Delivery."""
         outcome = Outcome()
         every = lanes = await self._lanes(rows, outcome)
         try:
             await self._prepare(lanes)
-            for passed in range(1, _PASSES + 1):
+            for passed in range(1, PASSES + 1):
                 await self._send(lanes, outcome)
-                passing = _PASSES_BY if passed > 1 else (*_PASSES_BY, *_LOST)
+                # What is lost is tried once more at once, and no oftener.
+                passing = _PASSES_BY if passed > 1 else (*_PASSES_BY, *LOST)
                 lanes = [lane for lane in lanes if isinstance(lane.error, passing)]
-                if not lanes or passed == _PASSES:
+                if not lanes or passed == PASSES:
                     break
-                await asyncio.sleep(_PASS_PAUSE_SECONDS)
+                await asyncio.sleep(PASS_PAUSE_SECONDS)
                 await self._wire.refresh()
                 await self._prepare(lanes)
             away = False
@@ -188,9 +178,7 @@ class AtLeastOnce:
             known = partitions.get(row.topic, [])
             if not known:
                 continue
-            # As librdkafka does it. The Java client's hash, written in Python, took a sixth of the
-            # relay's time.
-            at = row.topic, known[zlib.crc32(row.key or b"") % len(known)]
+            at = row.topic, partition_of(row, known)
             lane = lanes.get(at)
             if lane is None:
                 lane = lanes[at] = _Lane(*at, waiting=[])
@@ -275,7 +263,7 @@ class AtLeastOnce:
         elif issubclass(kind, _LOSES_NUMBERS):
             self._numbering.lost(lane.place, lane.numbers)
             lane.give_back(kind())
-        elif not issubclass(kind, _REFUSES_RECORD):
+        elif not issubclass(kind, REFUSES_RECORD):
             if issubclass(kind, _MAY_BE_STORED):
                 self._doubtful.update(row.id for row in lane.sent)
             lane.give_back(kind())
@@ -296,7 +284,7 @@ class AtLeastOnce:
             magic=2, compression_type=0, is_transactional=0, producer_id=lane.numbers.producer.id,
             producer_epoch=lane.numbers.producer.epoch, base_sequence=lane.numbers.sequence,
             # Sent again, the same rows may take some bytes more: their timestamps are new.
-            batch_size=2 * _BATCH_BYTES if again else _BATCH_BYTES,
+            batch_size=2 * BATCH_BYTES if again else BATCH_BYTES,
         )  # fmt: skip
         one_by_one = lane.one_by_one and not again
         while lane.waiting and not (one_by_one and lane.sent):
@@ -306,7 +294,7 @@ class AtLeastOnce:
             if row.stream in lane.kept_back and not again:
                 lane.waiting.pop()
                 continue
-            size = len(row.value or b"") + len(row.headers) + len(row.key or b"")
+            size = size_of(row)
             if size > MAX_RECORD_BYTES:
                 lane.refuse(lane.waiting.pop(), f"{size} bytes are too many", outcome)
                 continue
@@ -330,7 +318,7 @@ class AtLeastOnce:
         outcome: Outcome,
     ) -> None:
         """A topic that alone acknowledges nothing is closed; else the rows are sent again."""
-        if isinstance(error, _CLOSES_TOPIC) or (answering and lane.topic not in answering):
+        if isinstance(error, CLOSES_TOPIC) or (answering and lane.topic not in answering):
             outcome.closed[lane.topic] = type(error).__name__
             return
         log.warning(

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from operator import attrgetter
 
 import structlog
 import tenacity
@@ -152,6 +153,8 @@ class Relay:
                 self._next_forgiving = now + _FORGIVE_SECONDS
                 self._resume_due = True
             records, age = await rows.backlog(connection, self._mark.value, owned)
+        if moves.acquired:
+            await self._delivery.take_over(session, moves.acquired)
         if moves.acquired or moves.released:
             log.info("relay.shards", owned=owned, acquired=moves.acquired, released=moves.released)
         OUTBOX_RECORDS.set(records)
@@ -217,20 +220,27 @@ class Relay:
         """Publish what may go out, and delete what was acknowledged, wave by wave.
 
         Syncs are deleted before the results of their commands go out: who reads a result and then
-        asks for the order finds it `synced` (K40).
+        asks for the order finds it `synced` (K40). Where results ride along, theirs is the next
+        round, which follows at once.
         """
         aside = parking.to_park(
             fetched.rows, closed_topics=self._breakers.topics(), joining=joining, refused=()
         )
         held = {row.id for row in aside}
         first, finals = split([row for row in fetched.rows if row.id not in held])
-        outcome = await self._publish(session, first, fetched.last_id)
+        ride_along = self._delivery.results_ride_along
+        outcome = Outcome()
+        if not ride_along:
+            outcome = await self._publish(session, first, fetched.last_id)
         named = [row.after_id for row in finals if row.after_id is not None]
         waiting: set[int] = set()
         if named:
             async with session.use() as connection:
                 waiting = await rows.still_there(connection, named)
         ready = ready_finals(finals, [*aside, *first], outcome.acknowledged, waiting)
+        if ride_along:
+            wave = sorted([*first, *ready], key=attrgetter("id"))
+            return await self._publish(session, wave, fetched.last_id)
         last = await self._publish(session, ready, fetched.last_id)
         outcome.acknowledged |= last.acknowledged
         outcome.refused |= last.refused

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from services.kit.database import Session
+from services.kit.database import Connection, Session
 
 # One statement, so that xmin belongs to the very snapshot that saw the rows. Sizes are looked at
 # before the rows: a window over whole rows would carry every value through it. A sequence nobody
@@ -99,7 +99,7 @@ async def fetch(
     return Fetched(rows, first["xmin"], first["last_id"], rows[-1].id if cut else None)
 
 
-async def delete(connection: Session, ids: Sequence[int]) -> int:
+async def delete(connection: Connection, ids: Sequence[int]) -> int:
     """Delete published rows, tell the gateway if results were among them; the transaction's id."""
     xid: int = await connection.fetchval(_DELETE, ids)
     return xid

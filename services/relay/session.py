@@ -22,7 +22,8 @@ FRESH_SECONDS = 8.0
 
 _LIMITS = {
     "idle_session_timeout": "10s",
-    # A deletion that a crash of the server undoes is a repeat, which at-least-once allows.
+    # A deletion that a crash of the server undoes is a repeat, which at-least-once allows; for
+    # exactly-once the batch that was stored says what went out, and that one waits for the disk.
     "synchronous_commit": "off",
 }
 _ERRORS = (

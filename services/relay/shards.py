@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.kit.database import Session
+from services.kit.database import Connection, Session
 
 # The first half of the two-part advisory numbers; the second is the shard, or the presence.
 _LOCK_CLASS = 0x0C05_5201
@@ -26,6 +26,14 @@ def share(shards: int, relays: Sequence[int], me: int) -> int:
     """
     each, rest = divmod(shards, len(relays))
     return each + (1 if relays.index(me) < rest else 0)
+
+
+async def hold(connection: Connection, shard: int) -> bool:
+    """Own a shard until the transaction ends; False where a relay owns it."""
+    held: bool = await connection.fetchval(
+        "SELECT pg_try_advisory_xact_lock($1::int, $2::int)", _LOCK_CLASS, shard
+    )
+    return held
 
 
 @dataclass(slots=True)

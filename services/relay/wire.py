@@ -5,6 +5,9 @@ broker that came back empty, as the embedded one does, acknowledges records of a
 have, and they are gone. Here a connection carries records only after all topics were asked for on
 that very connection; a lost one is never replaced under a request. A numbered batch goes only to
 the cluster its producer id is of.
+
+A line is one connection to each broker: a broker answers one request of a connection at a time, so
+what is to go on side by side has a line each.
 """
 
 import asyncio
@@ -12,8 +15,10 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka import errors as kafka_errors
-from aiokafka.client import AIOKafkaClient
+from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.conn import AIOKafkaConnection
+from aiokafka.protocol.api import Request
+from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
@@ -39,7 +44,7 @@ class Wire:
     def __init__(self, arguments: dict[str, Any]) -> None:
         self._arguments = arguments
         self._client: AIOKafkaClient | None = None
-        self._learned: dict[int, tuple[AIOKafkaConnection, str | None]] = {}
+        self._learned: dict[tuple[int, int], tuple[AIOKafkaConnection, str | None]] = {}
 
     async def start(self) -> None:
         """Connect. Raises BrokerAway."""
@@ -77,7 +82,7 @@ class Wire:
         try:
             if node is None:
                 raise kafka_errors.NodeNotReadyError
-            await self._learn(node, await self._connection(node))
+            await self._learn((node, 0), await self._connection(node))
         except (kafka_errors.KafkaError, OSError, TimeoutError) as error:
             raise BrokerAway(f"The broker does not answer: {error!r}") from error
 
@@ -94,7 +99,7 @@ class Wire:
                 raise kafka_errors.NodeNotReadyError
             async with asyncio.timeout(_REQUEST_MS / 1000):
                 connection = await self._connection(node)
-                cluster = await self._learn(node, connection)
+                cluster = await self._learn((node, 0), connection)
                 return cluster, await _ask_for_producer(connection)
         except (kafka_errors.IncompatibleBrokerVersion, kafka_errors.UnsupportedVersionError):
             return cluster, None
@@ -103,10 +108,14 @@ class Wire:
 
     async def ready(self, node: int) -> None:
         """Have a connection to `node` on which the topics were asked for. Raises KafkaError."""
-        connection = await self._connection(node)
-        learned, _ = self._learned.get(node, (None, None))
+        await self.ready_on(node, 0)
+
+    async def ready_on(self, node: int, line: int) -> None:
+        """The same for a line. Raises KafkaError."""
+        connection = await self._connection(node, line)
+        learned, _ = self._learned.get((node, line), (None, None))
         if learned is not connection:
-            await self._learn(node, connection)
+            await self._learn((node, line), connection)
 
     async def produce(self, node: int, batches: Batches, cluster: str | None = None) -> Answers:
         """Send one batch for each partition; how the broker answered each (NoError: stored).
@@ -114,40 +123,61 @@ class Wire:
         Nothing is sent where the broker is of another cluster than `cluster`, if that is given.
         Raises KafkaError or TimeoutError when there is no answer: then any of them may be stored.
         """
-        connection, its_cluster = self._learned.get(node, (None, None))
+        return _answers(await self.ask(node, _produce_request(batches, None), cluster))
+
+    async def produce_within(
+        self, transactional_id: str, node: int, batches: Batches, cluster: str, line: int
+    ) -> Answers:
+        """The same within a transaction, on a line of its own."""
+        request = _produce_request(batches, transactional_id)
+        return _answers(await self.ask(node, request, cluster, line=line))
+
+    async def ask(
+        self, node: int, request: Request[Any], cluster: str | None = None, *, line: int = 0
+    ) -> Any:
+        """What `node` answers on a connection that is `ready`. As `produce`, where it does not."""
+        connection, its_cluster = self._learned.get((node, line), (None, None))
         if connection is None or not connection.connected():
             raise kafka_errors.NodeNotReadyError(node)
         if cluster not in (None, its_cluster):
             raise kafka_errors.NodeNotReadyError(f"{node} is of the cluster {its_cluster} now")
-        topics: dict[str, list[tuple[int, bytes]]] = {}
-        for (topic, partition), batch in batches.items():
-            topics.setdefault(topic, []).append((partition, batch))
-        request = ProduceRequest(
-            transactional_id=None,
-            required_acks=_ALL_REPLICAS,
-            timeout=ACKNOWLEDGE_MS,
-            topics=list(topics.items()),
-        )
         try:
-            response = await connection.send(request)
+            return await connection.send(request)
         except (kafka_errors.KafkaError, OSError, TimeoutError):
-            self._learned.pop(node, None)
+            self._learned.pop((node, line), None)
             connection.close()
             raise
-        return {
-            (topic, answer[0]): kafka_errors.for_code(answer[1])
-            for topic, answers in response.topics
-            for answer in answers
-        }
 
-    async def _connection(self, node: int) -> AIOKafkaConnection:
-        # The client's own way to a connection with all its security; it has no public name.
-        connection = await self._open()._get_conn(node)  # noqa: SLF001
+    async def coordinator(self, kind: CoordinationType, key: str) -> int:
+        """The node that coordinates a group or a transactional id. Raises KafkaError."""
+        client = self._open()
+        node = client.get_random_node()
+        if node is None:
+            raise kafka_errors.NodeNotReadyError
+        connection = await self._connection(node)
+        answer = await connection.send(FindCoordinatorRequest(key, kind))
+        error = kafka_errors.for_code(answer.error_code)
+        if error is not kafka_errors.NoError:
+            raise error
+        found: int = answer.coordinator_id
+        return found
+
+    def hang_up(self, line: int) -> None:
+        """Close the line's connections: whatever is still under way on them is in doubt."""
+        for place, (connection, _) in list(self._learned.items()):
+            if place[1] == line:
+                del self._learned[place]
+                connection.close()
+
+    async def _connection(self, node: int, line: int = 0) -> AIOKafkaConnection:
+        # The client's own way to a connection with all its security; it has no public name. It
+        # keeps one for each node and group, and any number may be a group.
+        connection = await self._open()._get_conn(node, group=line)  # noqa: SLF001
         if connection is None:
             raise kafka_errors.NodeNotReadyError(node)
         return connection
 
-    async def _learn(self, node: int, connection: AIOKafkaConnection) -> str | None:
+    async def _learn(self, place: tuple[int, int], connection: AIOKafkaConnection) -> str | None:
         """All topics, never some by name: naming a missing one makes brokers create it.
 
         The cluster's id.
@@ -155,13 +185,33 @@ class Wire:
         answer = await connection.send(MetadataRequest(None))
         self._open().cluster.update_metadata(answer)
         cluster: str | None = getattr(answer, "cluster_id", None)
-        self._learned[node] = connection, cluster
+        self._learned[place] = connection, cluster
         return cluster
 
     def _open(self) -> AIOKafkaClient:
         if self._client is None:
             raise BrokerAway
         return self._client
+
+
+def _produce_request(batches: Batches, transactional_id: str | None) -> ProduceRequest:
+    topics: dict[str, list[tuple[int, bytes]]] = {}
+    for (topic, partition), batch in batches.items():
+        topics.setdefault(topic, []).append((partition, batch))
+    return ProduceRequest(
+        transactional_id=transactional_id,
+        required_acks=_ALL_REPLICAS,
+        timeout=ACKNOWLEDGE_MS,
+        topics=list(topics.items()),
+    )
+
+
+def _answers(response: Any) -> Answers:
+    return {
+        (topic, answer[0]): kafka_errors.for_code(answer[1])
+        for topic, answers in response.topics
+        for answer in answers
+    }
 
 
 async def _ask_for_producer(connection: AIOKafkaConnection) -> Producer | None:

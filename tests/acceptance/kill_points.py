@@ -34,6 +34,7 @@ from tests.acceptance.kill_points_steps import (
     LANE_TURN,
     RELAY_ROUND,
     BatchSteps,
+    ExactRelaySteps,
     Point,
     RelaySteps,
     TurnSteps,
@@ -69,6 +70,8 @@ class Scene:
     producer: AIOKafkaProducer
     seed: int
     deployment: str
+    # The relay's.
+    delivery: str = "at-least-once"
     pids: dict[str, int] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     stories: int = 0
@@ -82,6 +85,7 @@ class Scene:
             "CROSSROADS_DATABASE_URL": doors.dsn,
             "CROSSROADS_KAFKA_BOOTSTRAP_SERVERS": doors.kafka,
             "CROSSROADS_DEPLOYMENT": self.deployment,
+            "CROSSROADS_DELIVERY": self.delivery,
             # The embedded broker lets a member in after half of it.
             "CROSSROADS_SESSION_TIMEOUT_SECONDS": "2",
         }
@@ -170,7 +174,7 @@ class Scene:
         await self.map_late()
         if chapter == RELAY_ROUND:
             await self._decided()
-            arm(RelaySteps())
+            arm(RelaySteps() if self.delivery == "at-least-once" else ExactRelaySteps())
             self.fork(RELAY)
         return await self.end(service, point)
 
@@ -189,6 +193,7 @@ class Scene:
     async def judge(self) -> None:
         """All guarantees on all that was ever told, and the books."""
         self.ledger.check()
+        assert self.delivery == "at-least-once" or not self.ledger.repeats
         async with (
             self.hub.pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -300,12 +305,18 @@ async def own_broker(home: Path, kind: str) -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def scene(
-    dsn: str, kafka: str, home: Path, zygote: subprocess.Popen[str], seed: int
+    dsn: str,
+    kafka: str,
+    home: Path,
+    zygote: subprocess.Popen[str],
+    seed: int,
+    *,
+    delivery: str = "at-least-once",
 ) -> AsyncIterator[Scene]:
     """Two new companies, all their reference data in force, order-intake and the relay at work."""
     companies = Companies(seed, both_ways=True)
     talk, ledger = Talk(companies), MixedLedger(companies)
-    await _topics(kafka, [*ledger.topics, "crossroads.results.operator"])
+    await _topics(kafka, [*ledger.topics, "crossroads.results.operator", "crossroads.relay"])
     async with contextlib.AsyncExitStack() as stack:
         own = await stack.enter_async_context(hub(dsn))
         for upsert in companies.reference():
@@ -320,8 +331,9 @@ async def scene(
         stack.push_async_callback(producer.stop)
         deployment = f"kp-{companies.tag}"
         found = Scene(
-            kafka, home, zygote, doors, own, companies, talk, ledger, producer, seed, deployment
-        )
+            kafka, home, zygote, doors, own, companies, talk, ledger, producer, seed, deployment,
+            delivery,
+        )  # fmt: skip
         await stack.enter_async_context(reading(kafka, ledger.topics, ledger.take))
         stack.push_async_callback(_ended, found)
         yield found

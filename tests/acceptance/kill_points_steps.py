@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from tests.acceptance.kill_points_wire import AFTER, BEFORE, FETCH, OFFSET_COMMIT, PRODUCE
+from tests.acceptance.kill_points_wire import (
+    AFTER,
+    BEFORE,
+    FETCH,
+    OFFSET_COMMIT,
+    PRODUCE,
+    TRANSACTION,
+)
 
 BATCH, LANE_TURN, RELAY_ROUND = ORDER_CHAPTERS = ("batch", "lane turn", "relay round")
 PROGRESS, PROGRESS_TURN, TAKE_OVER = PROGRESS_CHAPTERS = (
@@ -138,6 +145,27 @@ class RelaySteps:
     def request(self, key: int, _: bytes) -> bool:
         self._produced += key == PRODUCE
         return key == PRODUCE and not self._over
+
+    def answer(self, *_: object) -> bool:
+        return False
+
+
+class ExactRelaySteps:
+    """The same of a relay that delivers exactly once: also what its transactions ask for."""
+
+    def __init__(self) -> None:
+        self._relay = RelaySteps()
+        self._deleted = 0
+
+    def statement(self, session: int, text: str) -> bool:
+        if self._deleted > 1:
+            return False
+        # Of syncs and waiting results, and then of the final ones.
+        self._deleted += "DELETE FROM outbox" in text
+        return self._relay.statement(session, text) or self._deleted > 0
+
+    def request(self, key: int, _: bytes) -> bool:
+        return key in TRANSACTION and self._deleted < 2
 
     def answer(self, *_: object) -> bool:
         return False

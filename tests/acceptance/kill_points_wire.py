@@ -17,6 +17,8 @@ from urllib.parse import urlsplit, urlunsplit
 BEFORE, AFTER = "before", "after"
 
 PRODUCE, FETCH, OFFSET_COMMIT, SYNC_GROUP, LEAVE_GROUP = 0, 1, 8, 14, 13
+# The number's fetch, a new epoch, partitions and group of a transaction, its number, its end.
+TRANSACTION = {PRODUCE, 9, 22, 24, 25, 28, 26}
 _CANCEL_REQUEST = 80877102
 _SSL_REQUEST = 80877103
 

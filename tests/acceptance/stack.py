@@ -46,6 +46,7 @@ class Stack:
     replicas: Mapping[str, int] = field(default_factory=dict)
     session_seconds: int = 6
     broker: str = "tansu"
+    delivery: str = "at-least-once"
     line: dict[str, Any] = field(default_factory=dict)
     _process: subprocess.Popen[str] | None = None
 
@@ -209,7 +210,10 @@ class Stack:
         kept = {
             key: value for key, value in os.environ.items() if not key.startswith("CROSSROADS_")
         }
-        return kept | {"CROSSROADS_SESSION_TIMEOUT_SECONDS": str(self.session_seconds)}
+        return kept | {
+            "CROSSROADS_SESSION_TIMEOUT_SECONDS": str(self.session_seconds),
+            "CROSSROADS_DELIVERY": self.delivery,
+        }
 
     def _running(self) -> subprocess.Popen[str]:
         assert self._process is not None, "the stack was not started"
@@ -230,7 +234,11 @@ class Stack:
 
 @contextlib.contextmanager
 def running_stack(
-    *, broker: str = "tansu", session_seconds: int = 6, **replicas: int
+    *,
+    broker: str = "tansu",
+    session_seconds: int = 6,
+    delivery: str = "at-least-once",
+    **replicas: int,
 ) -> Iterator[Stack]:
     """A ready stack in a new data directory; it is ended, and the directory removed.
 
@@ -240,7 +248,7 @@ def running_stack(
     home = Path(tempfile.mkdtemp(prefix="crossroads-acceptance-"))
     home.chmod(0o755)
     counts = {name.replace("_", "-"): count for name, count in replicas.items()}
-    stack = Stack(home / "data", counts, session_seconds, broker)
+    stack = Stack(home / "data", counts, session_seconds, broker, delivery)
     try:
         stack.start()
         yield stack

@@ -60,7 +60,9 @@ def grounds(postgres_dsn: str, template_database: str, tmp_path: Path, broker: s
 
 
 @asynccontextmanager
-async def scenes(grounds: Grounds, seed: int) -> AsyncIterator[list[Scene]]:
+async def scenes(
+    grounds: Grounds, seed: int, delivery: str = "at-least-once"
+) -> AsyncIterator[list[Scene]]:
     """Stories that are told side by side, with a database and a broker each."""
     async with AsyncExitStack() as stack:
         zygote = stack.enter_context(warm_process())
@@ -70,7 +72,9 @@ async def scenes(grounds: Grounds, seed: int) -> AsyncIterator[list[Scene]]:
             own.mkdir()
             database = await stack.enter_async_context(copied(grounds.dsn, grounds.template))
             kafka = await stack.enter_async_context(own_broker(own, grounds.broker))
-            return await stack.enter_async_context(scene(database, kafka, own, zygote, seed))
+            return await stack.enter_async_context(
+                scene(database, kafka, own, zygote, seed, delivery=delivery)
+            )
 
         yield [await opened(number) for number in range(grounds.scenes)]
 

@@ -1,4 +1,4 @@
-"""A network between a broker and its clients that loses answers to produce requests."""
+"""A network between a broker and its clients that loses answers to requests of one kind."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,19 +11,21 @@ from aiokafka.protocol.produce import ProduceRequest
 
 from tests.integration.proxy import Proxy
 
-_PRODUCE = ProduceRequest.API_KEY.to_bytes(2, "big")
-
 
 class Forgetful(Proxy):
-    """Ends a connection in the place of the answer to a produce request, `losses` times."""
+    """Ends a connection in the place of the answer to a request of the kind `key`, `losses` times.
 
+    With it go the answers to whatever was asked beside it.
+    """
+
+    key = ProduceRequest.API_KEY
     losses = 0
     lost = 0
     stays_cut = False
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Both are what the pumps use of them.
-        asks = _Asking(reader)
+        asks = _Asking(reader, self)
         answers = _Answering(writer, asks, self)
         await super()._serve(
             cast("asyncio.StreamReader", asks), cast("asyncio.StreamWriter", answers)
@@ -31,16 +33,25 @@ class Forgetful(Proxy):
 
 
 class _Asking:
-    """The client's side; `produces` after a produce request."""
+    """The client's side; `asked` after a request of the kind whose answer may be lost."""
 
-    def __init__(self, reader: asyncio.StreamReader) -> None:
+    def __init__(self, reader: asyncio.StreamReader, proxy: Forgetful) -> None:
         self._reader = reader
-        self.produces = False
+        self._proxy = proxy
+        self._rest = b""
+        self._skip = 0
+        self.asked = False
 
     async def read(self, size: int) -> bytes:
         data = await self._reader.read(size)
-        # Behind the length of the request; a client waits for each answer before it asks again.
-        self.produces = self.produces or data[4:6] == _PRODUCE
+        self._rest += data
+        # A request: its length, then its kind.
+        while len(self._rest) >= self._skip + 6:
+            head = self._rest[self._skip : self._skip + 6]
+            kind = int.from_bytes(head[4:], "big")
+            self.asked = self.asked or kind == self._proxy.key
+            self._rest = self._rest[self._skip :]
+            self._skip = 4 + int.from_bytes(head[:4], "big")
         return data
 
 
@@ -53,8 +64,8 @@ class _Answering:
         self.drain = writer.drain
 
     def write(self, data: bytes) -> None:
-        if not (self._asks.produces and self._proxy.losses):
-            self._asks.produces = False
+        if not (self._asks.asked and self._proxy.losses):
+            self._asks.asked = False
             self._writer.write(data)
             return
         self._proxy.losses -= 1

@@ -8,13 +8,17 @@ from typing import Any
 
 import asyncpg
 import orjson
+import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import ConsumerRecord
 
+from schemas.topics import RELAY
 from services.kit.outbox import OutgoingRow, RowKind, store
 from services.relay.at_least_once import AtLeastOnce
+from services.relay.exactly_once import ExactlyOnce
 from services.relay.loop import Relay
+from tests.servers import TANSU, brokers, no_apache
 
 DEADLINE_SECONDS = 40.0
 
@@ -95,20 +99,29 @@ async def emptied(dsn: str) -> None:
     await until(empty)
 
 
-async def create_topics(kafka: str, *names: str, partitions: int = 1) -> None:
+async def create_topics(
+    kafka: str, *names: str, partitions: int = 1, configs: dict[str, str] | None = None
+) -> None:
     """Create topics."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(name, partitions, 1) for name in names])
+        await admin.create_topics(
+            [NewTopic(name, partitions, 1, topic_configs=configs) for name in names]
+        )
     finally:
         await admin.close()
 
 
-async def read(kafka: str, topic: str, partitions: int = 1) -> list[ConsumerRecord[bytes, bytes]]:
-    """All records of a topic now, by partition and offset."""
+async def read(
+    kafka: str, topic: str, partitions: int = 1, *, committed: bool = False
+) -> list[ConsumerRecord[bytes, bytes]]:
+    """All records of a topic now, by partition and offset; `committed`: of no open transaction."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest"
+        bootstrap_servers=kafka,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed" if committed else "read_uncommitted",
     )
     await consumer.start()
     try:
@@ -121,12 +134,19 @@ async def read(kafka: str, topic: str, partitions: int = 1) -> list[ConsumerReco
             for each in filled:
                 # The high water of a fetch: the embedded broker counts the last batch's records
                 # as one when it is asked for the end.
-                while await consumer.position(each) < (consumer.highwater(each) or 1):
+                while await consumer.position(each) < (_end(consumer, each, committed) or 1):
                     for records in (await consumer.getmany(timeout_ms=200)).values():
                         found.extend(records)
         return sorted(found, key=lambda record: (record.partition, record.offset))
     finally:
         await consumer.stop()
+
+
+def _end(consumer: AIOKafkaConsumer, partition: TopicPartition, committed: bool) -> int | None:
+    end: int | None = (
+        consumer.last_stable_offset(partition) if committed else consumer.highwater(partition)
+    )
+    return end
 
 
 def ids(records: Sequence[ConsumerRecord[bytes, bytes]]) -> list[str]:
@@ -147,9 +167,37 @@ def a_cause() -> bytes:
 @asynccontextmanager
 async def relay(dsn: str, kafka: str) -> AsyncIterator[Relay]:
     """A relay that runs within the block."""
-    delivery = AtLeastOnce({"bootstrap_servers": kafka, "metadata_max_age_ms": 1000})
-    async with running(Relay(dsn, delivery)) as one:
+    async with running(Relay(dsn, AtLeastOnce(arguments(kafka)))) as one:
         yield one
+
+
+def on_transactions() -> list[pytest.MarkDecorator]:
+    """Marks of tests that want a broker with transactions: Apache Kafka, not the embedded one."""
+    kind = brokers()[-1]
+    skipped = pytest.mark.skipif(kind == TANSU, reason=f"No transactions: {no_apache()}")
+    found = [pytest.param(kind, marks=skipped)]
+    return [
+        pytest.mark.one_broker,
+        pytest.mark.parametrize("kafka", found, indirect=True, scope="session"),
+    ]
+
+
+async def a_deployment(kafka: str) -> str:
+    """A name no other test's relay has, with the topic that relays deliver exactly once by."""
+    await create_topics(kafka, RELAY)
+    return name("d")
+
+
+@asynccontextmanager
+async def exact_relay(dsn: str, kafka: str, deployment: str) -> AsyncIterator[Relay]:
+    """A relay that delivers exactly once, and runs within the block."""
+    async with running(Relay(dsn, ExactlyOnce(arguments(kafka), deployment))) as one:
+        yield one
+
+
+def arguments(kafka: str) -> dict[str, Any]:
+    """What a delivery is opened with."""
+    return {"bootstrap_servers": kafka, "metadata_max_age_ms": 1000}
 
 
 @asynccontextmanager

@@ -35,3 +35,11 @@ async def test_a_look_that_fetched_ends_whenever_it_is_told_to(
     closing.cancel()
     assert done, "the view is still closing"
     await closing
+
+
+async def test_a_look_at_no_log_at_all_ends_as_any(kafka: str) -> None:
+    """aiokafka hands on that a task of its own never began: `doctor` ended with it."""
+    settings = Settings(database_url="postgresql://nobody/nothing", kafka_bootstrap_servers=kafka)
+    view = BrokerView(settings)
+    assert await view.fetched_ends({}) == {}
+    await view.close()

@@ -8,7 +8,8 @@ import orjson
 
 from services.kit.ids import event_id
 from services.kit.outbox import RowKind
-from services.relay.at_least_once import MAX_RECORD_BYTES, AtLeastOnce
+from services.relay.at_least_once import AtLeastOnce
+from services.relay.batching import MAX_RECORD_BYTES
 from services.relay.delivery import Outcome
 from services.relay.loop import Relay
 from services.relay.rows import Row

@@ -10,8 +10,10 @@ from services.relay.loop import Relay
 from tests.integration.forgetful import Forgetful, between
 from tests.integration.relay_world import (
     a_cause,
+    a_deployment,
     create_topics,
     emptied,
+    exact_relay,
     final,
     ids,
     left,
@@ -94,9 +96,10 @@ async def test_a_record_stays_once_when_the_network_is_gone_and_more_comes_meanw
     assert len(found) == (6 if is_apache else 9)
 
 
+@pytest.mark.parametrize("exact", [False, True], ids=["at least once", "exactly once"])
 @pytest.mark.skipif(no_archives() is not None, reason=str(no_archives()))
 async def test_a_killed_apache_kafka_has_every_record_once_and_in_order(
-    fresh_database: str,
+    fresh_database: str, *, exact: bool
 ) -> None:
     async with own_broker("kafka") as (settings, supervisor):
         kafka, topic, last = settings.kafka_bootstrap_servers, name("sync"), 20_000
@@ -108,10 +111,16 @@ async def test_a_killed_apache_kafka_has_every_record_once_and_in_order(
         async def some_are_gone() -> bool:
             return await left(fresh_database) < last
 
-        async with relay(fresh_database, kafka):
+        deployment = await a_deployment(kafka)
+        async with (
+            exact_relay(fresh_database, kafka, deployment)
+            if exact
+            else relay(fresh_database, kafka)
+        ):
             await until(some_are_gone)
             (broker,) = supervisor.processes
             os.kill(broker.pid, signal.SIGKILL)
             assert await left(fresh_database) > 0
             await emptied(fresh_database)
-        assert ids(await read(kafka, topic)) == [f"order-{n}" for n in range(1, last + 1)]
+        found = ids(await read(kafka, topic, committed=exact))
+        assert found == [f"order-{n}" for n in range(1, last + 1)]

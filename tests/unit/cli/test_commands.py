@@ -31,6 +31,7 @@ SETTINGS = {
         (["dead-letters", "show", "12"], "'12' is not partition/offset"),
         (["doctor", "accept-loss", "crossroads.orders", "0"], "--reason"),
         (["doctor", "accept-loss", "crossroads.orders", "0", "--reason", " "], "must say why"),
+        (["doctor", "settle-batch", "1", "--published"], "must say how you know"),
     ],
 )
 def test_what_is_asked_for_wrongly_ends_with_2_and_says_so(

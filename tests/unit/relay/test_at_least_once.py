@@ -10,7 +10,8 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from services.kit.errors import BrokerAway
 from services.relay import at_least_once
-from services.relay.at_least_once import MAX_RECORD_BYTES, AtLeastOnce
+from services.relay.at_least_once import AtLeastOnce
+from services.relay.batching import MAX_RECORD_BYTES
 from services.relay.wire import Answers, Batches, Wire
 from tests.unit.relay.rows_world import row
 
@@ -63,7 +64,7 @@ def delivery(answering: Answering, *topics: str) -> tuple[AtLeastOnce, FakeWire]
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(at_least_once, "_PASS_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(at_least_once, "PASS_PAUSE_SECONDS", 0)
 
 
 async def test_what_is_acknowledged_is_told_and_stored_in_order() -> None:

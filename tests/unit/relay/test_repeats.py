@@ -86,7 +86,7 @@ class NumberedBroker(Wire):
 @pytest.fixture(autouse=True, scope="module")
 def no_pauses() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(at_least_once, "_PASS_PAUSE_SECONDS", 0)
+        patch.setattr(at_least_once, "PASS_PAUSE_SECONDS", 0)
         yield
 
 
