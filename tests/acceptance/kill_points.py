@@ -265,10 +265,13 @@ class Scene:
         await self.until_so(decided, "the commands to be decided")
 
     async def settled(self) -> None:
-        """Wait until everything that was sent has its answers and the outbox is empty."""
+        """Wait until all that was sent has its answers, nothing waits and the outbox is empty."""
 
         async def settled() -> bool:
-            query = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_parked)"
+            query = """
+                SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_parked)
+                    + (SELECT count(*) FROM commands WHERE outcome = 'waiting')
+            """
             return not self.ledger.unsettled() and not await self.hub.pool.fetchval(query)
 
         await self.until_so(settled, "everything to be told")
