@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+import httpx
+import tenacity
+
 from services.cli.audit import take
 from services.cli.demo.broken import BrokenRecord
 from services.cli.demo.checks import differences, received
@@ -280,6 +283,17 @@ def _creates(stage: Stage) -> set[str]:
     }
 
 
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(httpx.TransportError),
+    wait=tenacity.wait_fixed(0.2),
+    stop=tenacity.stop_after_delay(_PATIENCE_SECONDS),
+    reraise=True,
+)
+async def _page(client: httpx.AsyncClient, url: str) -> httpx.Response:
+    """A page; a process that was killed a moment ago is still on its way back."""
+    return await client.get(url)
+
+
 async def addresses(stage: Stage, *, keep: bool) -> None:
     """Where to look, while it runs; every page is asked for once."""
     tell, line = stage.tell, stage.line
@@ -289,7 +303,7 @@ async def addresses(stage: Stage, *, keep: bool) -> None:
         if name not in ("relay", "gateway"):
             pages += [(name, f"{url.removesuffix('/metrics')}/asyncapi") for url in urls]
         pages += [(name, url) for url in urls]
-    answers = [await stage.upstream.client.get(url) for _, url in pages]
+    answers = [await _page(stage.upstream.client, url) for _, url in pages]
     wrong = [f"{a.url}: {a.status_code}" for a in answers if a.status_code != 200]
     places = [*pages, ("Kafka", line["kafka"])]
     if keep:
