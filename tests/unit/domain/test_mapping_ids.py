@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from services.domain.mapping_ids import named, of, unknown
+from tests.unit.domain.dealing import UPDATE, amend, command, errors, loaded, take
+from tests.unit.domain.dealing import world as sent_world
 from tests.unit.domain.trade import ACME, ORIGIN_WORDS, world
 
 
@@ -47,3 +49,18 @@ def test_k03_an_id_is_known_to_its_tenant_and_entity_alone(mapping: Any) -> None
     for tenant, known in ((ACME.id, {mapping.entity}), ("somebody-else", set())):
         told = {each["loc"][1] for each in unknown(body, of(world().master, tenant))}
         assert told == {member for entity, member in members.items() if entity not in known}
+
+
+def test_k03_a_mapping_id_that_is_not_the_callers_is_422() -> None:
+    request = amend(supply_owner={"mapping_id": "f" * 24})
+    assert errors(take(command(UPDATE, request), sent_world())) == [
+        (["body", "supply_owner", "mapping_id"], "unknown_mapping")
+    ]
+
+
+def test_k28_a_mapping_id_that_is_not_the_callers_is_told_beside_a_rule() -> None:
+    request = amend(supply_owner={"mapping_id": "f" * 24}, drops=[loaded(0)])
+    assert errors(take(command(UPDATE, request), sent_world())) == [
+        (["body", "supply_owner", "mapping_id"], "unknown_mapping"),
+        (["body", "drops", 0, "volume"], "greater_than"),
+    ]

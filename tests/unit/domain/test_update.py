@@ -230,21 +230,6 @@ def test_x01_a_product_the_other_side_has_no_mapping_of_is_refused_too() -> None
     assert "other side" in effects.answer.body["detail"][0]["msg"]
 
 
-def test_k03_a_mapping_id_that_is_not_the_callers_is_422() -> None:
-    request = amend(supply_owner={"mapping_id": "f" * 24})
-    assert errors(take(command(UPDATE, request), world())) == [
-        (["body", "supply_owner", "mapping_id"], "unknown_mapping")
-    ]
-
-
-def test_k28_a_mapping_id_that_is_not_the_callers_is_told_beside_a_rule() -> None:
-    request = amend(supply_owner={"mapping_id": "f" * 24}, drops=[loaded(0)])
-    assert errors(take(command(UPDATE, request), world())) == [
-        (["body", "supply_owner", "mapping_id"], "unknown_mapping"),
-        (["body", "drops", 0, "volume"], "greater_than"),
-    ]
-
-
 def test_what_was_sent_keeps_its_ids_although_the_mapping_is_gone() -> None:
     """Protocol §3: keys are looked up in the order's own documents first."""
     here = world(data=MasterData(RECORDS, []))
