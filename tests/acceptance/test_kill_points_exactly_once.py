@@ -39,7 +39,7 @@ async def test_points_drawn_by_a_seed_repeat_nothing(grounds: Grounds) -> None:
 @pytest.mark.timeout(3600)
 async def test_every_point_of_a_round_repeats_nothing(grounds: Grounds) -> None:
     async with scenes(grounds, 7, EXACTLY_ONCE) as tellers:
-        # How many rounds there are depends on who is quicker: the steps that each of a few stories has.
+        # How many rounds there are depends on who is quicker: the steps that each story has.
         found = [await all_points(tellers[0], [RELAY_ROUND]) for _ in range(3)]
         points = min(found, key=len)
         print(f"\n{len(points)} points")
