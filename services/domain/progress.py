@@ -243,12 +243,12 @@ def admit(
 
 
 def _all_wrong(
-    command: Command, world: World, pair: Pair | None, errors: Iterable[ErrorEntry]
+    command: Command, world: World, pair: Pair | None, broken: Iterable[ErrorEntry]
 ) -> list[ErrorEntry]:
     """Mapping ids that are none of the caller's beside all else; of a pair alone they are known."""
     ids = mapping_ids.of(world.master, command.caller.id)
     unknown = () if pair is None else mapping_ids.unknown(command.body, ids)
-    return together(command, [*errors, *unknown])
+    return together(command, [*broken, *unknown])
 
 
 def identify(
@@ -269,8 +269,9 @@ def identify(
     waited = command.lane is not None
     if not waited and not command.caller.active:
         return saying.refused(Code.NOT_ALLOWED, refusals.INACTIVE)
-    if together(command, rules(command)):
-        return saying.invalid(_all_wrong(command, world, pair, rules(command)))
+    broken = list(rules(command))
+    if together(command, broken):
+        return saying.invalid(_all_wrong(command, world, pair, broken))
     if command.partner is None or (pair is None and not waited):
         # An unknown tenant and one without a pair are told the same: nobody learns who exists.
         return saying.refused(Code.NO_SUCH_PAIR, refusals.NO_SUCH_PAIR)

@@ -41,6 +41,7 @@ ACQUIRE_SECONDS = 10.0
 # The server's statement_timeout comes first; this one is for a network that went silent.
 COMMAND_SECONDS = 25.0
 _RELEASE_SECONDS = 5.0
+# Each row by itself costs the server several times what COPY makes of it.
 _FEW_ROWS = 8
 
 # 25P03 and 25P04 end a session that stood still; 57P05 (class 57) does so for an idle one.

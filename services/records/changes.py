@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import asyncpg
@@ -237,14 +238,15 @@ async def find(
     they would make of the order is left out.
     """
     rows: list[asyncpg.Record] = []
+    newest = itemgetter("updated_at" if wanted.moved else "created_at", "id")
     for side in ("origin_id", "destination_id"):
         query, values = statement(side, wanted, limit + 1)
         for tenant_id in tenant_ids:
             rows += await connection.fetch(
                 query, list(tenant_ids), wanted.partner_id, tenant_id, *values
             )
-    moment = "updated_at" if wanted.moved else "created_at"
-    rows.sort(key=lambda row: (row[moment], row["id"]), reverse=True)
+            # A credential may have many tenants: no more is held than can be shown.
+            rows = sorted(rows, key=newest, reverse=True)[: limit + 1]
     shown = rows[: _fitting(rows[:limit])]
     texts = await connection.fetch(
         "SELECT id, changes FROM order_changes WHERE id = ANY($1::text[])",

@@ -149,15 +149,11 @@ class AtLeastOnce:
 
     async def answers(self, topic: str) -> bool:
         """See Delivery."""
-        return await self.broker_there() and bool(self._wire.partitions(topic))
+        return await self._wire.has(topic)
 
     async def broker_there(self) -> bool:
         """See Delivery."""
-        try:
-            await self._wire.refresh()
-        except BrokerAway:
-            return False
-        return True
+        return await self._wire.there()
 
     async def _lanes(self, rows: Sequence[Row], outcome: Outcome) -> list[_Lane]:
         """The rows by partition; topics that are not there are closed in `outcome`."""

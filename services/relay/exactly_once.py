@@ -123,15 +123,11 @@ class ExactlyOnce:
 
     async def answers(self, topic: str) -> bool:
         """See Delivery."""
-        return await self.broker_there() and bool(self._wire.partitions(topic))
+        return await self._wire.has(topic)
 
     async def broker_there(self) -> bool:
         """See Delivery."""
-        try:
-            await self._wire.refresh()
-        except BrokerAway:
-            return False
-        return True
+        return await self._wire.there()
 
     async def take_over(self, session: LockSession, shards: Sequence[int]) -> None:
         """See Delivery: bar the former owners, and find out what became of their last batches."""

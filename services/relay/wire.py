@@ -64,6 +64,18 @@ class Wire:
         if client is not None:
             await client.close()
 
+    async def there(self) -> bool:
+        """Whether any broker answers."""
+        try:
+            await self.refresh()
+        except BrokerAway:
+            return False
+        return True
+
+    async def has(self, topic: str) -> bool:
+        """Whether a broker answers, and has the topic."""
+        return await self.there() and bool(self.partitions(topic))
+
     def partitions(self, topic: str) -> list[int]:
         """The topic's partitions as last heard; empty where it is not there."""
         return sorted(self._open().cluster.partitions_for_topic(topic) or ())

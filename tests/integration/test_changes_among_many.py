@@ -74,10 +74,22 @@ def nodes(plan: dict[str, Any]) -> list[tuple[str, str]]:
 async def test_x02_no_list_reads_a_whole_table_and_each_finds_what_fits(many: Pool) -> None:
     await no_list_reads_a_whole_table(many, FILTERS, limit=50)
     await each_filter_finds_what_fits_the_newest_first(many)
+    await several_tenants_share_one_list(many)
     await one_pair_has_everything(many)
     # A type has no index: among its own many, a tenant's are looked through from the newest on.
     few = {name: wanted for name, wanted in FILTERS.items() if not wanted.types}
     await no_list_reads_a_whole_table(many, few, limit=3001)
+
+
+async def several_tenants_share_one_list(many: Pool) -> None:
+    """Of tenants 0 and 1, and of tenant 25, which is the other side of 0: each change once."""
+    own = [n for n in range(MANY, 0, -1) if n % 25 in (0, 1)]
+    for limit in (10, len(own) - 1, len(own), len(own) + 1):
+        async with many.acquire() as connection:
+            wanted = ChangeFilter(since=NOW)
+            found = await changes.find(connection, ["t25", "t1", "t0"], wanted, limit)
+        assert [int(each.change.id) for each in found.changes] == own[:limit]
+        assert found.complete == (limit >= len(own))
 
 
 async def one_pair_has_everything(many: Pool) -> None:

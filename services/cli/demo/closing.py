@@ -295,7 +295,7 @@ async def _page(client: httpx.AsyncClient, url: str) -> httpx.Response:
 
 
 async def addresses(stage: Stage, *, keep: bool) -> None:
-    """Where to look, while it runs; every page is asked for once."""
+    """Where to look, while it runs; every page must answer."""
     tell, line = stage.tell, stage.line
     tell.act("Look around")
     pages = [("HTTP, to try", f"{line['http']}/docs")]

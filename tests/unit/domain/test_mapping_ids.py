@@ -1,9 +1,11 @@
 """Mapping ids in a request: where they are found, and which are none of the caller's (K03)."""
 
+import json
 from typing import Any
 
 import pytest
 
+from schemas.operations import OPERATIONS
 from services.domain.mapping_ids import named, of, unknown
 from tests.unit.domain.dealing import UPDATE, amend, command, errors, loaded, take
 from tests.unit.domain.dealing import world as sent_world
@@ -40,6 +42,30 @@ def test_k03_every_key_of_a_request_is_found_with_what_it_may_be_of() -> None:
         ("drops.0.loads.0.products.1.mapping_id", "f", ("product",)),
         ("details.0.tank.mapping_id", "g", ("site",)),
     ]
+
+
+def holders(schema: Any) -> set[str]:
+    """The members of a JSON Schema that hold a mapping key, or a list of them."""
+    found = set()
+    for document in (schema, *schema.get("$defs", {}).values()):
+        for member, held in document.get("properties", {}).items():
+            told = json.dumps(held)
+            if '"#/$defs/MappingKey"' in told or '"#/$defs/SiteTankKey"' in told:
+                found.add(member)
+    return found
+
+
+def test_k03_no_member_that_holds_a_key_is_overlooked() -> None:
+    """Of any document: a key that is new in a schema is looked for, too."""
+    held = {
+        member
+        for operation in OPERATIONS
+        if operation.document is not None
+        for member in holders(operation.document.json_schema())
+    }
+    assert {"site", "terminals", "supply_owner", "location", "tank"} <= held
+    known = {member for member in held if list(named({member: key("a")}))}
+    assert known == held
 
 
 @pytest.mark.parametrize("mapping", ORIGIN_WORDS, ids=lambda each: str(each.source_id))
