@@ -99,6 +99,29 @@ async def emptied(dsn: str) -> None:
     await until(empty)
 
 
+async def parked(dsn: str, count: int, *, alone: bool = True) -> None:
+    """Wait until `count` rows are parked; `alone`: and no other row waits."""
+    query = (
+        "SELECT (SELECT count(*) FROM outbox_parked) = $1 "
+        "AND NOT ($2 AND EXISTS (SELECT FROM outbox))"
+    )
+    await until(lambda: value_of(dsn, query, count, alone))
+
+
+def two_orders(
+    missing: str, there: str, results: str, held: bytes, free: bytes
+) -> list[OutgoingRow]:
+    """Order a, of the command `held`, goes to a topic that is missing as well; order b does not."""
+    return [
+        sync(missing, "order-a", 1, held),
+        sync(there, "order-a", 1, held),
+        final(results, "order-a", held),
+        sync(there, "order-b", 1, free),
+        final(results, "order-b", free),
+        sync(missing, "order-a", 2),
+    ]
+
+
 async def create_topics(
     kafka: str, *names: str, partitions: int = 1, configs: dict[str, str] | None = None
 ) -> None:

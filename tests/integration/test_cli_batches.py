@@ -1,38 +1,25 @@
 """A batch nobody can tell about: `doctor` finds it, and an operator's word settles it."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import orjson
 import pytest
-from typer.testing import CliRunner, Result
 
-from services.cli.app import app
 from services.relay.session import LockSession
 from services.relay.shards import Shards
-from tests.integration.relay_world import final, put, sync, value_of
-
-Invoke = Callable[..., Awaitable[Result]]
+from tests.integration.conftest import Invoke
+from tests.integration.relay_world import final, left, put, sync, value_of
 
 pytestmark = pytest.mark.one_broker
 CAUSE = b"0123456789abcdef"
 
 
 @pytest.fixture
-def invoke(
-    fresh_database: str, kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Invoke:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CROSSROADS_DATABASE_URL", fresh_database)
+def invoke(invoke: Invoke, kafka: str, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """With the broker."""
     monkeypatch.setenv("CROSSROADS_KAFKA_BOOTSTRAP_SERVERS", kafka)
-
-    async def run(*arguments: str) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, app, list(arguments))
-
-    return run
+    return invoke
 
 
 @pytest.fixture
@@ -61,14 +48,9 @@ async def findings(invoke: Invoke) -> list[Any]:
     return [each for each in orjson.loads(done.stdout)["findings"] if each["check"] == "batches"]
 
 
-async def rows_left(dsn: str) -> int:
-    query = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM outbox_parked)"
-    return int(await value_of(dsn, query))
-
-
-@pytest.mark.parametrize(("word", "left"), [("--published", 0), ("--not-published", 2)])
+@pytest.mark.parametrize(("word", "remain"), [("--published", 0), ("--not-published", 2)])
 async def test_an_operators_word_settles_it_and_is_kept(
-    fresh_database: str, invoke: Invoke, left_behind: list[int], word: str, left: int
+    fresh_database: str, invoke: Invoke, left_behind: list[int], word: str, remain: int
 ) -> None:
     (finding,) = await findings(invoke)
     assert "batch 7 of shard 2, 2 records, is not settled" in finding["detail"]
@@ -78,11 +60,11 @@ async def test_an_operators_word_settles_it_and_is_kept(
         {"topic": "s.acme", "ce_id": "order-1", "key": "order"},
         {"topic": "r.acme", "ce_id": f"final-{CAUSE.hex()}", "key": "order"},
     ]
-    assert await rows_left(fresh_database) == len(left_behind)
+    assert await left(fresh_database) == len(left_behind)
 
     done = await invoke("doctor", "settle-batch", "2", word, "--reason", "looked at both topics")
     assert done.exit_code == 0, done.stderr
-    assert await rows_left(fresh_database) == left
+    assert await left(fresh_database) == remain
     (fine,) = await findings(invoke)
     assert fine["state"] == "ok"
     message = await value_of(
@@ -106,4 +88,4 @@ async def test_while_a_relay_owns_the_shard_the_word_is_its_own(
         refused = await invoke("doctor", "settle-batch", "2", "--published", "--reason", "sure")
     assert refused.exit_code == 1
     assert "A relay owns shard 2: it settles its batches itself." in refused.stderr
-    assert await rows_left(fresh_database) == len(left_behind)
+    assert await left(fresh_database) == len(left_behind)

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
 import pytest
-from typer.testing import CliRunner, Result
 
-from services.cli.app import app
+from tests.integration.conftest import Invoke
 from tests.integration.hub import BY_ACME, BY_HAUL, Hub, hub, two_companies
-
-Invoke = Callable[..., Awaitable[Result]]
-
-
-@pytest.fixture
-def invoke(fresh_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CROSSROADS_DATABASE_URL", fresh_database)
-    monkeypatch.setenv("CROSSROADS_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
-
-    async def run(*arguments: str) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, app, list(arguments))
-
-    return run
 
 
 @pytest.fixture

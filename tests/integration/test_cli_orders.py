@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from services.cli.app import app
 from services.cli.reference_files import read_csv
+from tests.integration.conftest import Invoke
 from tests.integration.hub import Hub, hub, order, two_companies
-
-Invoke = Callable[..., Awaitable[Result]]
-
-
-@pytest.fixture
-def invoke(fresh_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CROSSROADS_DATABASE_URL", fresh_database)
-    monkeypatch.setenv("CROSSROADS_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
-
-    async def run(*arguments: str) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, app, list(arguments))
-
-    return run
 
 
 @pytest.fixture

@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from schemas.topics import DEAD_LETTER, tenant_topics
 from services.cli import letters
-from services.cli.app import app
 from services.cli.logs_of_topics import Logs, logs_of
 from services.kit.kafka import cluster_id
 from services.kit.placement import LogEnds
 from services.kit.settings import load_settings
+from tests.integration.conftest import Invoke
 from tests.integration.hub import hub
-
-Invoke = Callable[..., Awaitable[Result]]
 
 
 @pytest.fixture
-def invoke(
-    fresh_database: str, kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Invoke:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CROSSROADS_DATABASE_URL", fresh_database)
+def invoke(invoke: Invoke, kafka: str, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """With the broker."""
     monkeypatch.setenv("CROSSROADS_KAFKA_BOOTSTRAP_SERVERS", kafka)
-
-    async def run(*arguments: str) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, app, list(arguments))
-
-    return run
+    return invoke
 
 
 def said(done: Result, code: int = 0) -> Any:

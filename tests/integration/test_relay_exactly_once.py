@@ -25,11 +25,13 @@ from tests.integration.relay_world import (
     ids,
     name,
     on_transactions,
+    parked,
     put,
     read,
     relay,
     running,
     sync,
+    two_orders,
     until,
     value_of,
     waiting,
@@ -37,8 +39,6 @@ from tests.integration.relay_world import (
 
 pytestmark = on_transactions()
 
-PARKED = "SELECT count(*) FROM outbox_parked"
-WAITING = "SELECT count(*) FROM outbox"
 NUMBERS = "SELECT sum(batch_no)::bigint FROM relay_batches"
 END_SESSIONS = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
 
@@ -93,7 +93,7 @@ async def test_a_final_result_rides_in_a_transaction_after_its_syncs_are_gone(
     class Watching(ExactlyOnce):
         async def publish(self, rows: Sequence[Row]) -> Outcome:
             if any(row.kind == RowKind.FINAL for row in rows):
-                there = await value_of(fresh_database, f"{WAITING} WHERE kind = 0")
+                there = await value_of(fresh_database, "SELECT count(*) FROM outbox WHERE kind = 0")
                 found.append((there, await seen(kafka, syncs)))
             return await super().publish(rows)
 
@@ -292,23 +292,13 @@ async def test_one_missing_topic_holds_nobody_else_and_goes_out_once_when_it_is_
     missing, there, results = name("sync"), name("sync"), name("results")
     await create_topics(kafka, there, results)
     held, free = a_cause(), a_cause()
-    await put(
-        fresh_database,
-        [
-            sync(missing, "order-a", 1, held),
-            sync(there, "order-a", 1, held),
-            final(results, "order-a", held),
-            sync(there, "order-b", 1, free),
-            final(results, "order-b", free),
-            sync(missing, "order-a", 2),
-        ],
-    )
+    await put(fresh_database, two_orders(missing, there, results, held, free))
     async with exact_relay(fresh_database, kafka, deployment):
-        await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 3 AND ({WAITING}) = 0"))
+        await parked(fresh_database, 3)
         assert sorted(await seen(kafka, there)) == ["order-a-1", "order-b-1"]
         assert await seen(kafka, results) == [f"final-{free.hex()}"]
         await put(fresh_database, [sync(missing, "order-a", 3), sync(there, "order-b", 2)])
-        await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 4 AND ({WAITING}) = 0"))
+        await parked(fresh_database, 4)
         await create_topics(kafka, missing)
         await emptied(fresh_database)
     assert await seen(kafka, missing) == ["order-a-1", "order-a-2", "order-a-3"]
@@ -331,9 +321,9 @@ async def test_a_record_its_topic_refuses_parks_its_order_and_the_rest_goes_out_
         [*small[:4], large, final(results, "large", cause), sync(topic, "large", 2), *small[4:]],
     )
     async with exact_relay(fresh_database, kafka, deployment):
-        await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 3 AND ({WAITING}) = 0"))
+        await parked(fresh_database, 3)
         await put(fresh_database, [sync(topic, "small-0", 2), sync(topic, "large", 3)])
-        await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 4 AND ({WAITING}) = 0"))
+        await parked(fresh_database, 4)
     found = await seen(kafka, topic)
     assert sorted(found) == sorted([*(f"small-{number}-1" for number in range(8)), "small-0-2"])
     assert await value_of(fresh_database, "SELECT count(refused) FROM outbox_parked") == 1

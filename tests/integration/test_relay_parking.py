@@ -20,41 +20,29 @@ from tests.integration.relay_world import (
     final,
     ids,
     name,
+    parked,
     put,
     read,
     relay,
     running,
     sync,
-    until,
+    two_orders,
     value_of,
 )
-
-PARKED = "SELECT count(*) FROM outbox_parked"
-WAITING = "SELECT count(*) FROM outbox"
 
 
 async def test_one_tenants_missing_topic_holds_nobody_else(fresh_database: str, kafka: str) -> None:
     missing, there, results = name("sync"), name("sync"), name("results")
     await create_topics(kafka, there, results)
     held, free = a_cause(), a_cause()
-    await put(
-        fresh_database,
-        [
-            sync(missing, "order-a", 1, held),
-            sync(there, "order-a", 1, held),
-            final(results, "order-a", held),
-            sync(there, "order-b", 1, free),
-            final(results, "order-b", free),
-            sync(missing, "order-a", 2),
-        ],
-    )
+    await put(fresh_database, two_orders(missing, there, results, held, free))
     async with relay(fresh_database, kafka):
-        await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 3 AND ({WAITING}) = 0"))
+        await parked(fresh_database, 3)
         assert ids(await read(kafka, there)) == ["order-a-1", "order-b-1"]
         assert ids(await read(kafka, results)) == [f"final-{free.hex()}"]
         # What comes later is not held either, and what belongs to the parked joins it.
         await put(fresh_database, [sync(missing, "order-a", 3), sync(there, "order-b", 2)])
-        await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 4 AND ({WAITING}) = 0"))
+        await parked(fresh_database, 4)
         await create_topics(kafka, missing)
         await emptied(fresh_database)
     assert ids(await read(kafka, missing)) == ["order-a-1", "order-a-2", "order-a-3"]
@@ -78,7 +66,7 @@ async def test_who_heard_nothing_is_told_that_the_delivery_is_parked(
         ],
     )
     async with relay(fresh_database, kafka):
-        await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 4 AND ({WAITING}) = 0"))
+        await parked(fresh_database, 4)
         told = await value_of(
             fresh_database, "SELECT told FROM outbox_parked WHERE id = $1", parked_id
         )
@@ -112,7 +100,7 @@ async def test_a_missing_results_topic_keeps_both_answers_in_order_and_lets_sync
         [sync(syncs, "order", 1, cause), final(missing, "order", cause, told_before=False)],
     )
     async with relay(fresh_database, kafka):
-        await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 2 AND ({WAITING}) = 0"))
+        await parked(fresh_database, 2)
         assert ids(await read(kafka, syncs)) == ["order-1"]
         # The gateway hears of the answer although its record cannot go out.
         await asyncio.wait_for(heard.wait(), 20)
@@ -134,9 +122,9 @@ async def test_a_record_refused_by_itself_parks_its_order_and_not_its_topic(
         [large, final(results, "large", cause), sync(topic, "large", 2), sync(topic, "small", 1)],
     )
     async with relay(fresh_database, kafka):
-        await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 3 AND ({WAITING}) = 0"))
+        await parked(fresh_database, 3)
         await put(fresh_database, [sync(topic, "small", 2), sync(topic, "large", 3)])
-        await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 4 AND ({WAITING}) = 0"))
+        await parked(fresh_database, 4)
     assert ids(await read(kafka, topic)) == ["small-1", "small-2"]
     reasons = await value_of(fresh_database, "SELECT count(refused) FROM outbox_parked")
     assert reasons == 1
@@ -148,7 +136,7 @@ async def test_what_is_parked_outlives_the_relay_and_goes_on_in_order_with_the_n
     missing = name("sync")
     await put(fresh_database, [sync(missing, "order", n) for n in range(1, 4)])
     async with relay(fresh_database, kafka):
-        await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 3"))
+        await parked(fresh_database, 3, alone=False)
     await put(fresh_database, [sync(missing, "order", 4)])
     await create_topics(kafka, missing)
     async with relay(fresh_database, kafka):
@@ -163,7 +151,7 @@ async def test_many_parked_orders_resume_in_order_while_new_rows_arrive(
     async with relay(fresh_database, kafka):
         for n in range(1, 9):
             await put(fresh_database, [sync(missing, f"o{number}", n) for number in range(300)])
-        await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 2400"))
+        await parked(fresh_database, 2400, alone=False)
         await create_topics(kafka, missing, partitions=3)
         for n in range(9, 30):
             await put(fresh_database, [sync(missing, f"o{number}", n) for number in range(300)])
@@ -231,7 +219,7 @@ async def test_a_result_that_may_be_on_its_topic_already_is_not_said_to_wait(
         ],
     )
     async with running(Relay(fresh_database, Unheard({"bootstrap_servers": kafka}))):
-        await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 1"))
+        await parked(fresh_database, 1, alone=False)
         await emptied(fresh_database)
     assert unheard == [results]
     assert set(ids(await read(kafka, results))) == {f"final-{cause.hex()}"}
@@ -247,7 +235,7 @@ async def test_dead_letters_go_out_though_their_neighbours_are_parked(
     letter.value, letter.headers = None, [*letter.headers, ("null", None)]
     await put(fresh_database, [sync(missing, "key", 1, cause), letter])
     async with relay(fresh_database, kafka):
-        await until(lambda: value_of(fresh_database, f"SELECT ({PARKED}) = 1 AND ({WAITING}) = 0"))
+        await parked(fresh_database, 1)
     (found,) = await read(kafka, dead)
     assert found.headers[-1] == ("null", None)
     assert found.value is None
