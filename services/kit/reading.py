@@ -39,6 +39,8 @@ _IDLE_POLL_MS = 200
 # While a batch is in hand its partitions are not polled: whichever comes first, a record of
 # another one or its end, is met within this.
 _BUSY_POLL_SECONDS = 0.005
+# A batch costs many times what a record in it does.
+_FEW_RECORDS = 50
 
 
 Polled: TypeAlias = dict[TopicPartition, list[ConsumerRecord]]
@@ -53,15 +55,22 @@ class GetMany(Protocol):
         """Returns what was fetched of these (none: of all) and moves the positions behind it."""
 
 
-async def _each_alone(
+async def _in_turn(
     getmany: GetMany, partitions: Iterable[TopicPartition], max_records: int | None
 ) -> Polled:
-    """What was fetched of the first of these of which something was."""
+    """What was fetched of the first of these of which something was; a few with those of others.
+
+    Much of one partition is a batch by itself, so that the others are free for the next one.
+    """
+    polled: Polled = {}
+    count = 0
     for partition in partitions:
-        polled = await getmany(partition, timeout_ms=0, max_records=max_records)
-        if polled:
-            return polled
-    return {}
+        room = None if max_records is None else max_records - count
+        polled.update(await getmany(partition, timeout_ms=0, max_records=room))
+        count = sum(map(len, polled.values()))
+        if count >= min(_FEW_RECORDS, max_records or _FEW_RECORDS):
+            break
+    return polled
 
 
 class Reader:
@@ -176,7 +185,7 @@ class Reader:
         while self._hands:
             # What was just taken in hand begins before the others are looked at.
             await asyncio.sleep(0)
-            polled = await self._poll(partial(_each_alone, getmany, self._free(), max_records))
+            polled = await self._poll(partial(_in_turn, getmany, self._free(), max_records))
             if polled:
                 return polled
             if self._not_before > time.monotonic() or self._stopping.is_set():
