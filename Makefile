@@ -31,9 +31,9 @@ types: $(VENV)/.dev  ## mypy, strict
 	$(VENV)/bin/mypy
 
 test: $(VENV)/.dev  ## unit, contract, integration and acceptance tests
-	$(PY) -m pytest -m "not long" --ignore=tests/browser tests
+	$(PY) -m pytest -m "not long" tests
 
-test-all: $(VENV)/.dev  ## every test, the long ones and the browser's too
+test-all: $(VENV)/.dev  ## every test, the long ones too
 	$(PY) -m pytest tests
 
 demo: $(VENV)/.runtime  ## start everything here, tell the whole story, stop
